@@ -1,0 +1,1 @@
+"""Training: labelled passages in, a version out. Needs scikit-learn; see requirements-training.txt."""

@@ -1,0 +1,91 @@
+"""From a fitted pipeline to the tables that are served (see `model.artifact` for the files)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import Pipeline
+
+from model.classifier import pair_keys
+from model.lexicon import Lexicon
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def compile_pipeline(pipeline: Pipeline, folder: Path) -> dict[str, Any]:
+    """Writes the tables of a fitted pipeline into a folder, and returns what the manifest has to hold of it."""
+    features = pipeline.named_steps["features"]
+    blocks: dict[str, TfidfVectorizer] = dict(features.transformer_list)
+    estimators = pipeline.named_steps["topics"].estimators_
+    weights = np.stack([estimator.coef_[0] for estimator in estimators], axis=1)
+    n_words = len(blocks["words"].vocabulary_)
+    terms, pairs, table = _word_tables(blocks["words"], weights[:n_words])
+    concept_table, concept_rows = _concept_tables(
+        blocks["concepts"], weights[n_words:], first_row=len(table)
+    )
+    nothing = np.zeros((1, table.shape[1]), np.float32)
+    np.save(folder / "rows.npy", np.concatenate((table, concept_table, nothing)))
+    np.save(folder / "pairs.npy", pairs)
+    np.save(folder / "concept_rows.npy", concept_rows)
+    _write_json(folder / "terms.json", terms)
+    _write_json(folder / "lexicon.json", blocks["concepts"].analyzer.lexicon.forms)
+    return {
+        "bias": [float(estimator.intercept_[0]) for estimator in estimators],
+        "blocks": {name: float(features.transformer_weights[name]) for name in blocks},
+    }
+
+
+def _word_tables(
+    block: TfidfVectorizer, weights: FloatArray
+) -> tuple[list[str], npt.NDArray[np.uint64], npt.NDArray[np.float32]]:
+    """Terms in the order of their rows, keys of the pairs, and the table of both."""
+    vocabulary: dict[str, int] = block.vocabulary_
+    terms = sorted(term for term in vocabulary if " " not in term)
+    number = {term: row for row, term in enumerate(terms)}
+    pair_terms = [term for term in vocabulary if " " in term]
+    first, second = (
+        np.array(
+            [[number[stem] for stem in term.split(" ")] for term in pair_terms], dtype=np.int64
+        )
+        .reshape(-1, 2)
+        .T
+    )
+    keys = pair_keys(first, second)
+    order = np.argsort(keys)
+    columns = [vocabulary[term] for term in terms]
+    columns += [vocabulary[pair_terms[place]] for place in order]
+    return terms, keys[order], _table(block, weights, columns)
+
+
+def _concept_tables(
+    block: TfidfVectorizer, weights: FloatArray, first_row: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """The table of concepts and their pairs, and the row of each pair; the row after the table's last where there is none."""
+    lexicon: Lexicon = block.analyzer.lexicon
+    number = {concept: place for place, concept in enumerate(lexicon.concepts)}
+    vocabulary: dict[str, int] = block.vocabulary_
+    terms = sorted(vocabulary)
+    rows = np.full((len(number), len(number)), first_row + len(terms), np.int32)
+    for row, term in enumerate(terms, first_row):
+        first, _, second = term.partition(" & ")
+        a, b = number[first], number[second or first]
+        rows[a, b] = rows[b, a] = row
+    table = _table(block, weights, [vocabulary[term] for term in terms])
+    return table, rows
+
+
+def _table(
+    block: TfidfVectorizer, weights: FloatArray, columns: list[int]
+) -> npt.NDArray[np.float32]:
+    """A row for each column of the block: its squared idf, then idf times the weight of each topic."""
+    idf = block.idf_[columns]
+    return np.column_stack((idf**2, weights[columns] * idf[:, None])).astype(np.float32)
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,146 @@
+"""The pipeline: binary TF-IDF of words and of concepts under one logistic regression a topic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import LabelBinarizer
+
+from model.lexicon import Lexicon
+from model.text import word_terms, words
+
+PARAMETERS = Path(__file__).with_name("parameters.json")
+_FEW_PASSAGES = 200
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What can be tuned; `parameters.json` holds the values in use, `docs/decisions/` why."""
+
+    C: float
+    min_df: int
+    word_scale: float
+    concept_scale: float
+    n_folds: int
+    tol: float
+
+    @classmethod
+    def load(cls, path: Path = PARAMETERS) -> Parameters:
+        """Reads a file of parameters."""
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+    def to_json(self) -> dict[str, Any]:
+        """As they stand in a manifest."""
+        return asdict(self)
+
+
+class WordAnalyzer:
+    """Terms of the word block: stem and prefix of each word, and pairs of neighbouring stems."""
+
+    def __call__(self, text: str) -> list[str]:
+        """The terms of a text, with repetitions."""
+        terms: list[str] = []
+        previous = None
+        for word in words(text):
+            found = word_terms(word)
+            if found is None:
+                previous = None
+                continue
+            stem, prefix = found
+            terms += (stem, prefix)
+            if previous is not None:
+                terms.append(f"{previous} {stem}")
+            previous = stem
+        return terms
+
+
+class ConceptAnalyzer:
+    """Terms of the concept block: each concept of the text, and each pair of them."""
+
+    def __init__(self, forms: Mapping[str, Sequence[str]]) -> None:
+        self.lexicon = Lexicon(forms)
+
+    def __call__(self, text: str) -> list[str]:
+        """The terms of a text."""
+        numbers = sorted({n for word in words(text) for n in self.lexicon.concepts_of(word)})
+        names = [self.lexicon.concepts[n] for n in numbers]
+        pairs = [f"{a} & {b}" for i, a in enumerate(names) for b in names[i + 1 :]]
+        return names + pairs
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"forms": self.lexicon.forms}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.lexicon = Lexicon(state["forms"])
+
+
+def make_features(parameters: Parameters, lexicon: Lexicon, n_passages: int) -> FeatureUnion:
+    """The unfitted TF-IDF blocks; terms of one passage alone are dropped, unless passages are few."""
+    min_df = parameters.min_df if n_passages >= _FEW_PASSAGES else 1
+    words_block = TfidfVectorizer(analyzer=WordAnalyzer(), binary=True, min_df=min_df)
+    concepts = TfidfVectorizer(analyzer=ConceptAnalyzer(lexicon.forms), binary=True, min_df=min_df)
+    return FeatureUnion(
+        [("words", words_block), ("concepts", concepts)],
+        transformer_weights={
+            "words": parameters.word_scale,
+            "concepts": parameters.concept_scale,
+        },
+    )
+
+
+def fit_topic(
+    features: sparse.csr_matrix, y_true: npt.NDArray[np.bool_], parameters: Parameters, seed: int
+) -> tuple[FloatArray, float]:
+    """Weights, shape (n_features,), and bias of one topic; a topic without both classes gets its smoothed prior alone."""
+    n_positive = int(y_true.sum())
+    if n_positive in (0, len(y_true)):
+        prior = (n_positive + 0.5) / (len(y_true) + 1.0)
+        return np.zeros(features.shape[1]), float(np.log(prior / (1.0 - prior)))
+    regression = LogisticRegression(
+        C=parameters.C, solver="liblinear", tol=parameters.tol, max_iter=1000, random_state=seed
+    ).fit(features, y_true)
+    return regression.coef_[0], float(regression.intercept_[0])
+
+
+def assemble(
+    features: FeatureUnion, coefficients: FloatArray, intercepts: FloatArray, topics: Sequence[str]
+) -> Pipeline:
+    """A fitted scikit-learn pipeline of fitted blocks and weights, shape (n_topics, n_features).
+
+    A sigmoid calibration of a logistic regression is again a logistic regression, so the weights may hold one.
+    """
+    classifier = OneVsRestClassifier(LogisticRegression(solver="liblinear"))
+    classifier.estimators_ = [
+        _logistic_regression(weights, bias)
+        for weights, bias in zip(coefficients, intercepts, strict=True)
+    ]
+    classifier.label_binarizer_ = LabelBinarizer(sparse_output=True).fit(
+        np.eye(max(len(topics), 2), len(topics), dtype=int) if len(topics) > 1 else np.array([0, 1])
+    )
+    classifier.n_features_in_ = coefficients.shape[1]
+    pipeline = Pipeline([("features", features), ("topics", classifier)])
+    pipeline.topics_ = tuple(topics)
+    return pipeline
+
+
+def _logistic_regression(weights: FloatArray, bias: float) -> LogisticRegression:
+    fitted = LogisticRegression(solver="liblinear")
+    fitted.classes_ = np.array([0, 1])
+    fitted.coef_ = weights[None, :]
+    fitted.intercept_ = np.array([bias])
+    fitted.n_features_in_ = len(weights)
+    fitted.n_iter_ = np.array([1], dtype=np.int32)
+    return fitted
