@@ -1,0 +1,77 @@
+"""Settings: read once from the environment, prefix ``VIGIE_``; README.md lists them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from model.errors import SettingsError, unknown_name
+
+PREFIX = "VIGIE_"
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def _setting(default: Any, about: str, least: int | None = None) -> Any:
+    return field(default=default, metadata={"about": about, "least": least})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting with its default; ``VIGIE_`` and the name in capitals sets it."""
+
+    registry: Path = _setting(Path("var/registry"), "folder of versions; its live one is served")
+    model: Path | None = _setting(None, "folder of one version to serve, instead of the registry")
+    host: str = _setting("127.0.0.1", "address to listen on")
+    port: int = _setting(8000, "port to listen on", least=1)
+    workers: int = _setting(1, "processes that answer, one request each at a time", least=1)
+    max_body_bytes: int = _setting(10_000_000, "largest request body", least=1)
+    max_passages: int = _setting(1000, "most passages in a request", least=1)
+    max_characters: int = _setting(100_000, "most characters in a passage", least=1)
+    reload_seconds: int = _setting(1, "how often a worker looks for a new live version", least=1)
+    log_level: str = _setting("info", "debug, info, warning or error")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Reads the settings; SettingsError names the first that is unknown or has a bad value."""
+        environment = os.environ if environment is None else environment
+        known = {PREFIX + f.name.upper(): f for f in fields(cls)}
+        values: dict[str, Any] = {}
+        for variable in sorted(environment):
+            if not variable.startswith(PREFIX):
+                continue
+            if variable not in known:
+                raise SettingsError(unknown_name("setting", variable, known))
+            setting = known[variable]
+            values[setting.name] = _parse(
+                variable, environment[variable], setting.type, setting.metadata["least"]
+            )
+        return cls(**values)
+
+    def to_environment(self) -> dict[str, str]:
+        """The environment that `from_environment` reads these settings from."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {
+            PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None
+        }
+
+
+def _parse(variable: str, value: str, kind: Any, least: int | None) -> Any:
+    kind = str(kind)
+    if kind.startswith("Path"):
+        if not value:
+            raise SettingsError(f"{variable}: expected a path, got nothing")
+        return Path(value)
+    if kind == "int":
+        try:
+            number = int(value)
+        except ValueError:
+            raise SettingsError(f'{variable}: expected a whole number, got "{value}"') from None
+        if least is not None and number < least:
+            raise SettingsError(f"{variable}: expected {least} or more, got {number}")
+        return number
+    if variable == PREFIX + "LOG_LEVEL" and value not in _LOG_LEVELS:
+        raise SettingsError(f'{variable}: expected one of {", ".join(_LOG_LEVELS)}, got "{value}"')
+    return value
