@@ -2,8 +2,8 @@
 
     manifest.json      what the version is, and the SHA-256 of every other file; written last
     terms.json         word terms in the order of their rows
-    rows.npy           a row a term, a pair of stems, a concept or a pair of concepts, and a last one of zeros: squared idf, then a
-                       weight a topic
+    rows.npy           a row a term, a pair of stems, a concept or a pair of concepts, and a last one of zeros: squared idf, a
+                       weight for being in scope, a weight a topic
     pairs.npy          keys of the pairs of stems, ascending; their rows follow the terms'
     concept_rows.npy   the row of each pair of concepts; the last one where the pair was never met
     lexicon.json       the lexicon it was trained with

@@ -1,7 +1,8 @@
 """The compiled classifier: tables in, probabilities and decisions out, with NumPy and the standard library alone.
 
 The fitted pipeline is two blocks of binary TF-IDF (words and pairs of stems; concepts and pairs of concepts), each of length 1, under
-one logistic regression a topic whose calibration is folded into its weights. For a block with active rows R, log-odds of topic t are
+one logistic regression a topic whose calibration is folded into its weights, and one more that tells whether a text is about online
+platforms at all: a topic is given where both reach their threshold. For a block with active rows R, log-odds of topic t are
 
     sum(idf[r] * weight[r, t] for r in R) / sqrt(sum(idf[r] ** 2 for r in R))        summed over the blocks, plus bias[t]
 
@@ -52,6 +53,7 @@ _HALF = np.uint64(32)
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 Span = tuple[int, int]
 
 
@@ -59,8 +61,9 @@ Span = tuple[int, int]
 class Tables:
     """The arrays of a version.
 
-    `rows` holds the squared idf of a term and then its weight for each topic: first the terms of single words, then pairs of stems,
-    whose keys are in `pairs`, then concepts and pairs of concepts, whose rows are in `concept_rows`, last a row of zeros.
+    `rows` holds the squared idf of a term, its weight for being in scope, and its weight for each topic: first the terms of single
+    words, then pairs of stems, whose keys are in `pairs`, then concepts and pairs of concepts, whose rows are in `concept_rows`, last a
+    row of zeros. `bias` has the columns of `rows` without the first.
     """
 
     rows: npt.NDArray[np.float32]
@@ -97,7 +100,7 @@ class _Reading:
             numbers += [entry[NUMBER] for entry in entries]
             numbers.append(0)
             lengths.append(len(entries) + 1)
-        return np.array(numbers), np.repeat(np.arange(len(lengths)), lengths)
+        return np.array(numbers, dtype=np.int64), np.repeat(np.arange(len(lengths)), lengths)
 
 
 class Classifier:
@@ -122,6 +125,7 @@ class Classifier:
             point: np.array([topic["threshold"] for topic in listed], dtype=np.float64)
             for point, listed in manifest["operating_points"].items()
         }
+        self._scope_thresholds: dict[str, float] = manifest["scope"]["thresholds"]
         self._triangles: dict[int, IntArray] = {}
 
     @classmethod
@@ -137,11 +141,11 @@ class Classifier:
         concept_rows = _load_array(folder / "concept_rows.npy", np.int32, 2)
         terms = json.loads((folder / "terms.json").read_text(encoding="utf-8"))
         lexicon = Lexicon.load(folder / "lexicon.json")
-        bias = np.array(manifest["bias"], dtype=np.float64)
+        bias = np.array([manifest["scope"]["bias"], *manifest["bias"]], dtype=np.float64)
         expected = {
-            "rows.npy": (rows.shape[1:], (1 + len(manifest["topics"]),)),
+            "rows.npy": (rows.shape[1:], (2 + len(manifest["topics"]),)),
             "concept_rows.npy": (concept_rows.shape, (len(lexicon.concepts),) * 2),
-            "manifest.json, bias": (bias.shape, (len(manifest["topics"]),)),
+            "manifest.json, bias": (bias.shape, (1 + len(manifest["topics"]),)),
         }
         for name, (found, wanted) in expected.items():
             if found != wanted:
@@ -158,28 +162,43 @@ class Classifier:
 
     def log_odds(self, texts: Sequence[str]) -> FloatArray:
         """Calibrated log-odds, shape (n_texts, n_topics)."""
-        parts = [self._log_odds(reading) for reading in self._read(texts)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return self._all_log_odds(texts)[:, 1:]
+
+    def scope_proba(self, texts: Sequence[str]) -> FloatArray:
+        """Calibrated probability that a text is about online platforms at all, shape (n_texts,)."""
+        return sigmoid(self._all_log_odds(texts)[:, 0])
+
+    def decide(self, texts: Sequence[str], operating_point: str = BALANCED) -> BoolArray:
+        """Which topics each text is given, shape (n_texts, n_topics): the decisions of `predict` as an array."""
+        columns = {topic: t for t, topic in enumerate(self.topics)}
+        given = np.zeros((len(texts), len(self.topics)), dtype=bool)
+        for i, prediction in enumerate(self.predict(texts, operating_point)):
+            given[i, [columns[topic] for topic in prediction.topics]] = True
+        return given
 
     def predict(self, texts: Sequence[str], operating_point: str = BALANCED) -> list[Prediction]:
-        """Decides on topics at an operating point, and says where a person should look."""
+        """Decides on topics at an operating point, and says where a person should look; a text of unknown words alone gets no topic."""
         thresholds = self.thresholds(operating_point)
+        scope_threshold = self._scope_thresholds[operating_point]
         threshold_odds = logit(thresholds)
         predictions = []
         for reading in self._read(texts):
-            log_odds = self._log_odds(reading)
+            all_log_odds = self._log_odds(reading)
+            log_odds = all_log_odds[:, 1:]
+            scopes = sigmoid(all_log_odds[:, 0])
             scores = sigmoid(log_odds)
-            given = scores >= thresholds
+            given = (scores >= thresholds) & (scopes >= scope_threshold)[:, None]
             near = np.abs(log_odds - threshold_odds).min(axis=1)
             for i, (found, row) in enumerate(zip(reading.texts, scores.tolist(), strict=True)):
-                topics = np.flatnonzero(given[i]).tolist()
-                topics.sort(key=row.__getitem__, reverse=True)
                 language, coverage = self._language(found), _coverage(found)
+                topics = np.flatnonzero(given[i]).tolist() if coverage else []
+                topics.sort(key=row.__getitem__, reverse=True)
                 supported = not self.languages or language in self.languages
                 predictions.append(
                     Prediction(
                         tuple([self.topics[t] for t in topics]),
                         dict(zip(self.topics, row, strict=True)),
+                        float(scopes[i]),
                         language,
                         coverage,
                         self._review.reasons(supported, len(found), coverage, float(near[i])),
@@ -188,7 +207,7 @@ class Classifier:
         return predictions
 
     def thresholds(self, operating_point: str = BALANCED) -> FloatArray:
-        """The probability at which each topic is given, shape (n_topics,)."""
+        """The probability at which each topic is given to a text in scope, shape (n_topics,)."""
         if operating_point not in self._thresholds:
             raise UnknownNameError(
                 unknown_name("operating point", operating_point, self._thresholds)
@@ -206,7 +225,7 @@ class Classifier:
 
     def explain_topics(self, text: str, topics: Sequence[str]) -> list[Explanation]:
         """As `explain`, for several topics in one pass over the text."""
-        columns = [self.topics.index(topic) for topic in topics]
+        columns = [1 + self.topics.index(topic) for topic in topics]
         (reading,) = self._read([text])
         entries = reading.texts[0]
         spans = [match.span() for match in WORD.finditer(text)]
@@ -228,8 +247,13 @@ class Classifier:
             met = self._vocabulary.met()
             yield _Reading([[met[word] for word in WORD.findall(text)] for text in chunk], met)
 
+    def _all_log_odds(self, texts: Sequence[str]) -> FloatArray:
+        """Log-odds of being in scope and then of each topic, shape (n_texts, 1 + n_topics)."""
+        parts = [self._log_odds(reading) for reading in self._read(texts)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
     def _log_odds(self, reading: _Reading) -> FloatArray:
-        """Log-odds of a run of texts, shape (n_texts, n_topics).
+        """Log-odds of a run of texts, shape (n_texts, 1 + n_topics).
 
         Each text has three stretches of active rows: terms, pairs of stems, concepts, each ended by the row of zeros so that none is
         empty. All are gathered and summed at once, in the same order whether the text came alone or among others.

@@ -44,12 +44,14 @@ class Explanation(Sequence[Contribution]):
 class Prediction:
     """The classifier's answer for one text.
 
-    `scores` are calibrated probabilities of every topic, in the model's order; `topics` are those that reach their threshold at the
-    operating point asked for, most probable first. `reasons` say why a person should look: see `model.review`.
+    `scores` are calibrated probabilities of every topic, in the model's order; `scope` is the probability that the text is about online
+    platforms at all. `topics` are those that reach their threshold at the operating point asked for in a text that is in scope, most
+    probable first. `reasons` say why a person should look: see `model.review`.
     """
 
     topics: tuple[str, ...]
     scores: dict[str, float]
+    scope: float
     language: str
     vocabulary_coverage: float
     reasons: tuple[str, ...]

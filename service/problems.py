@@ -31,6 +31,8 @@ _NAMES = {
     431: ("headers-too-large", "The headers are too large"),
     503: ("no-model", "No model is loaded"),
 }
+_UNION_MEMBERS = ("str", "int")
+"""What pydantic adds to the place of an error inside a union of types."""
 _LOG = logging.getLogger("vigie")
 
 
@@ -80,6 +82,8 @@ def from_validation(error: ValidationError) -> ProblemError:
 def _place(location: tuple[int | str, ...]) -> str:
     place = ""
     for step in location:
+        if step in _UNION_MEMBERS:
+            continue
         place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else step
     return place or "body"
 

@@ -72,6 +72,7 @@ def _result(
         "id": identifier,
         "language": prediction.language,
         "topics": given,
+        "scope": round(prediction.scope, SCORE_DIGITS),
         "scores": {topic: round(score, SCORE_DIGITS) for topic, score in scores.items()},
         "needs_review": prediction.needs_review,
         "reasons": prediction.reasons,

@@ -123,9 +123,11 @@ def _evaluate(options: argparse.Namespace) -> int:
             + ", ".join(unknown),
             file=sys.stderr,
         )
+    texts = [p.text for p in passages]
     figures = evaluate(
         label_matrix([p.topics for p in passages], classifier.topics),
-        classifier.predict_proba([p.text for p in passages]),
+        classifier.predict_proba(texts),
+        classifier.decide(texts),
         classifier.thresholds(),
         classifier.topics,
         [p.lang for p in passages],

@@ -16,6 +16,12 @@ BoolArray = npt.NDArray[np.bool_]
 
 PRECISION_AIM = 0.90
 RECALL_AIM = 0.90
+MORE_LIKELY_THAN_NOT = 0.5
+"""Where scope is learnt, the least probability at which the balanced point gives a topic."""
+FEED_WITHOUT_TOPIC = 0.70
+"""Share of passages without topic in a feed of news; more than among the passages learnt from, most of which were written for a topic."""
+_FEWEST_FOR_SCOPE = 20
+_MISSED_AT_RECALL = 0.02
 _FEWEST_POSITIVES = 5
 _SLOPE_PRIOR = 1.0
 _NEWTON_STEPS = 50
@@ -71,27 +77,86 @@ def fit_sigmoid(scores: FloatArray, y_true: BoolArray) -> tuple[float, float]:
     return slope, float(weights[1])
 
 
+@dataclass(frozen=True, slots=True)
+class ScopeThresholds:
+    """The probability of being in scope that a text needs at each operating point; 0 everywhere where scope is not learnt."""
+
+    thresholds: dict[str, float]
+    weight_without_topic: float
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the passages had enough without topic to learn scope from."""
+        return any(threshold > 0.0 for threshold in self.thresholds.values())
+
+
+def scope_thresholds(scope: FloatArray, in_scope: BoolArray) -> ScopeThresholds:
+    """Thresholds for scope from held-out probabilities, shape (n,).
+
+    A feed of news holds more passages without topic than the passages learnt from do, `FEED_WITHOUT_TOPIC` of them: each of these
+    counts for `weight_without_topic`. A text is in scope when it is more likely than not under that share; for the recall point, when
+    it is above all but a few of the passages with topics.
+    """
+    without = int((~in_scope).sum())
+    if min(without, len(in_scope) - without) < _FEWEST_FOR_SCOPE:
+        return ScopeThresholds(dict.fromkeys(OPERATING_POINTS, 0.0), 1.0)
+    share = without / len(in_scope)
+    odds = FEED_WITHOUT_TOPIC / (1 - FEED_WITHOUT_TOPIC) * (1 - share) / share
+    weight = max(odds, 1.0)
+    likely = weight / (1 + weight)
+    lenient = float(np.quantile(scope[in_scope], _MISSED_AT_RECALL))
+    thresholds = dict.fromkeys(OPERATING_POINTS, likely) | {"recall": min(lenient, likely)}
+    return ScopeThresholds(thresholds, weight)
+
+
 def operating_points(
-    probabilities: FloatArray, y_true: BoolArray, topics: Sequence[str]
-) -> dict[str, list[OperatingThreshold]]:
-    """Thresholds of each operating point, in the topics' order, from held-out probabilities, shape (n, n_topics)."""
-    choose = {"balanced": _balanced, "precision": _precise, "recall": _complete}
+    probabilities: FloatArray, scope: FloatArray, y_true: BoolArray, topics: Sequence[str]
+) -> tuple[ScopeThresholds, dict[str, list[OperatingThreshold]]]:
+    """Thresholds of each operating point, topics in order.
+
+    `probabilities` and `y_true` have shape (n, n_topics), `scope` shape (n,); all of them held out.
+    """
+    labelled: BoolArray = np.any(y_true, axis=1)
+    scopes = scope_thresholds(scope, labelled)
+    weights = np.where(labelled, 1.0, scopes.weight_without_topic)
     points: dict[str, list[OperatingThreshold]] = {}
     for point in OPERATING_POINTS:
-        points[point] = [
-            choose[point](topic, *_curve(probabilities[:, t], y_true[:, t]))
-            for t, topic in enumerate(topics)
-        ]
-    return points
+        in_scope = scope >= scopes.thresholds[point]
+        points[point] = []
+        for t, topic in enumerate(topics):
+            scores = np.where(in_scope, probabilities[:, t], 0.0)
+            threshold, reached = _choose(point, scores, y_true[:, t], weights, scopes)
+            points[point].append(_measured(topic, threshold, scores, y_true[:, t], reached))
+    return scopes, points
 
 
-def _curve(scores: FloatArray, y_true: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Thresholds, descending, with the precision and recall each gives; midway between neighbouring scores."""
+def _choose(
+    point: str,
+    scores: FloatArray,
+    y_true: BoolArray,
+    weights: FloatArray,
+    scopes: ScopeThresholds,
+) -> tuple[float, bool]:
+    """The threshold of one topic at one operating point, and whether it reaches the point's aim."""
+    if point == "precision":
+        return _precise(*_curve(scores, y_true, np.ones_like(weights)))
+    if point == "recall":
+        return _complete(*_curve(scores, y_true, np.ones_like(weights)))
+    threshold, reached = _balanced(*_curve(scores, y_true, weights))
+    if scopes.learnt:
+        threshold = max(threshold, MORE_LIKELY_THAN_NOT)
+    return threshold, reached
+
+
+def _curve(
+    scores: FloatArray, y_true: BoolArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Thresholds, descending, with the precision and recall each gives; midway between neighbouring scores above 0."""
     order = np.argsort(-scores, kind="stable")
     ordered = scores[order]
-    last_of_tie = np.append(ordered[1:] != ordered[:-1], True)
+    last_of_tie = np.append(ordered[1:] != ordered[:-1], True) & (ordered > 0.0)
     true_positives = np.cumsum(y_true[order])[last_of_tie]
-    given = np.arange(1, len(scores) + 1)[last_of_tie]
+    given = np.cumsum(weights[order])[last_of_tie]
     distinct = ordered[last_of_tie]
     midway = (distinct + np.append(distinct[1:], 0.0)) / 2
     recall = true_positives / max(int(y_true.sum()), 1)
@@ -99,50 +164,48 @@ def _curve(scores: FloatArray, y_true: BoolArray) -> tuple[FloatArray, FloatArra
 
 
 def _balanced(
-    topic: str, thresholds: FloatArray, precision: FloatArray, recall: FloatArray
-) -> OperatingThreshold:
+    thresholds: FloatArray, precision: FloatArray, recall: FloatArray
+) -> tuple[float, bool]:
     """The highest F1."""
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    best = int(f1.argmax())
-    if f1[best] == 0.0:
-        return OperatingThreshold(topic, 0.5, 0.0, 0.0, False)
-    return _at(topic, best, thresholds, precision, recall, True)
+    if not len(f1) or f1.max() == 0.0:
+        return MORE_LIKELY_THAN_NOT, False
+    return float(thresholds[f1.argmax()]), True
 
 
 def _precise(
-    topic: str, thresholds: FloatArray, precision: FloatArray, recall: FloatArray
-) -> OperatingThreshold:
+    thresholds: FloatArray, precision: FloatArray, recall: FloatArray
+) -> tuple[float, bool]:
     """The most recall at `PRECISION_AIM` or better; else the most precision among thresholds that give anything right."""
-    enough = np.flatnonzero((precision >= PRECISION_AIM) & (recall > 0))
+    right = np.where(recall > 0, precision, -1.0)
+    enough = np.flatnonzero(right >= PRECISION_AIM)
     if len(enough):
-        return _at(topic, int(enough[-1]), thresholds, precision, recall, True)
-    best = int(np.where(recall > 0, precision, -1.0).argmax())
-    return _at(topic, best, thresholds, precision, recall, False)
+        return float(thresholds[enough[-1]]), True
+    if not len(right) or right.max() < 0:
+        return MORE_LIKELY_THAN_NOT, False
+    return float(thresholds[right.argmax()]), False
 
 
 def _complete(
-    topic: str, thresholds: FloatArray, precision: FloatArray, recall: FloatArray
-) -> OperatingThreshold:
-    """The most precision at `RECALL_AIM` or better."""
+    thresholds: FloatArray, precision: FloatArray, recall: FloatArray
+) -> tuple[float, bool]:
+    """The most precision at `RECALL_AIM` or better; else the lowest threshold."""
     enough = np.flatnonzero(recall >= RECALL_AIM)
     if len(enough):
-        best = int(enough[precision[enough].argmax()])
-        return _at(topic, best, thresholds, precision, recall, True)
-    return _at(topic, len(thresholds) - 1, thresholds, precision, recall, False)
+        return float(thresholds[enough[precision[enough].argmax()]]), True
+    return (float(thresholds[-1]) if len(thresholds) else 0.0), False
 
 
-def _at(
-    topic: str,
-    place: int,
-    thresholds: FloatArray,
-    precision: FloatArray,
-    recall: FloatArray,
-    reached: bool,
+def _measured(
+    topic: str, threshold: float, scores: FloatArray, y_true: BoolArray, reached: bool
 ) -> OperatingThreshold:
+    """The threshold with the precision and recall that it gives on the held-out passages."""
+    given = scores >= threshold
+    right = int((given & y_true).sum())
     return OperatingThreshold(
         topic,
-        float(thresholds[place]),
-        float(precision[place]),
-        float(recall[place]),
+        threshold,
+        right / max(int(given.sum()), 1),
+        right / max(int(y_true.sum()), 1),
         reached,
     )

@@ -13,30 +13,34 @@ from sklearn.pipeline import Pipeline
 
 from model.classifier import pair_keys
 from model.lexicon import Lexicon
+from training.pipeline import Parameters
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def compile_pipeline(pipeline: Pipeline, folder: Path) -> dict[str, Any]:
+def compile_pipeline(
+    pipeline: Pipeline, folder: Path, lexicon: Lexicon, parameters: Parameters
+) -> dict[str, Any]:
     """Writes the tables of a fitted pipeline into a folder, and returns what the manifest has to hold of it."""
     features = pipeline.named_steps["features"]
     blocks: dict[str, TfidfVectorizer] = dict(features.transformer_list)
     estimators = pipeline.named_steps["topics"].estimators_
-    weights = np.stack([estimator.coef_[0] for estimator in estimators], axis=1)
+    all_estimators = [pipeline.scope_, *estimators]
+    weights = np.stack([estimator.coef_[0] for estimator in all_estimators], axis=1)
     n_words = len(blocks["words"].vocabulary_)
     terms, pairs, table = _word_tables(blocks["words"], weights[:n_words])
     concept_table, concept_rows = _concept_tables(
-        blocks["concepts"], weights[n_words:], first_row=len(table)
+        blocks.get("concepts"), lexicon, weights[n_words:], first_row=len(table)
     )
     nothing = np.zeros((1, table.shape[1]), np.float32)
     np.save(folder / "rows.npy", np.concatenate((table, concept_table, nothing)))
     np.save(folder / "pairs.npy", pairs)
     np.save(folder / "concept_rows.npy", concept_rows)
     _write_json(folder / "terms.json", terms)
-    _write_json(folder / "lexicon.json", blocks["concepts"].analyzer.lexicon.forms)
+    _write_json(folder / "lexicon.json", lexicon.forms)
     return {
         "bias": [float(estimator.intercept_[0]) for estimator in estimators],
-        "blocks": {name: float(features.transformer_weights[name]) for name in blocks},
+        "blocks": {"words": parameters.word_scale, "concepts": parameters.concept_scale},
     }
 
 
@@ -63,26 +67,26 @@ def _word_tables(
 
 
 def _concept_tables(
-    block: TfidfVectorizer, weights: FloatArray, first_row: int
+    block: TfidfVectorizer | None, lexicon: Lexicon, weights: FloatArray, first_row: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
     """The table of concepts and their pairs, and the row of each pair; the row after the table's last where there is none."""
-    lexicon: Lexicon = block.analyzer.lexicon
     number = {concept: place for place, concept in enumerate(lexicon.concepts)}
-    vocabulary: dict[str, int] = block.vocabulary_
+    vocabulary: dict[str, int] = {} if block is None else block.vocabulary_
     terms = sorted(vocabulary)
     rows = np.full((len(number), len(number)), first_row + len(terms), np.int32)
     for row, term in enumerate(terms, first_row):
         first, _, second = term.partition(" & ")
         a, b = number[first], number[second or first]
         rows[a, b] = rows[b, a] = row
-    table = _table(block, weights, [vocabulary[term] for term in terms])
-    return table, rows
+    if block is None:
+        return np.empty((0, 1 + weights.shape[1]), np.float32), rows
+    return _table(block, weights, [vocabulary[term] for term in terms]), rows
 
 
 def _table(
     block: TfidfVectorizer, weights: FloatArray, columns: list[int]
 ) -> npt.NDArray[np.float32]:
-    """A row for each column of the block: its squared idf, then idf times the weight of each topic."""
+    """A row for each column of the block: its squared idf, then idf times the weight for scope and each topic."""
     idf = block.idf_[columns]
     return np.column_stack((idf**2, weights[columns] * idf[:, None])).astype(np.float32)
 

@@ -32,16 +32,17 @@ def label_matrix(topics_of: Sequence[Sequence[str]], topics: Sequence[str]) -> B
 def evaluate(
     y_true: BoolArray,
     y_score: FloatArray,
+    given: BoolArray,
     thresholds: FloatArray,
     topics: Sequence[str],
     languages: Sequence[str],
 ) -> dict[str, Any]:
     """Every figure of a model on some passages.
 
-    `y_true` and `y_score` (calibrated probabilities) have shape (n_passages, n_topics), `thresholds` shape (n_topics,).
+    `y_true`, `y_score` (calibrated probabilities) and `given` (the model's decisions) have shape (n_passages, n_topics), `thresholds`
+    shape (n_topics,).
     """
     by_language = np.asarray(languages)
-    given = y_score >= thresholds
     return {
         **_figures(y_true, y_score, given),
         "per_topic": _per_topic(y_true, given, thresholds, topics),

@@ -1,7 +1,7 @@
-"""Passages that a version keeps with the scores it gave them before it had learnt from them.
+"""Passages that a version keeps with what it made of them before it had learnt from them.
 
 Retraining compares a challenger with the live model on these (see `training.promotion`). A fixed quarter of the events is kept, chosen by
-a hash of the event's name, so that successive versions keep the same stories. The scores are those of the fits that saw nothing of the
+a hash of the event's name, so that successive versions keep the same stories. Scores and topics are those of the fits that saw nothing of the
 event, while the served model has learnt from all passages.
 """
 
@@ -23,13 +23,18 @@ FILE = "heldout.jsonl"
 _SHARE = 0.25
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Passages kept by a version, and its held-out probabilities of them, shape (n_passages, n_topics)."""
+    """Passages kept by a version, the topics that it gave them while they were held out, and the probabilities of all topics.
+
+    `given` and `probabilities` have shape (n_passages, n_topics).
+    """
 
     passages: tuple[Passage, ...]
+    given: BoolArray
     probabilities: FloatArray
 
 
@@ -40,9 +45,13 @@ def is_kept(event: str) -> bool:
 
 
 def write_heldout(
-    folder: Path, passages: Sequence[Passage], topics: Sequence[str], probabilities: FloatArray
+    folder: Path,
+    passages: Sequence[Passage],
+    topics: Sequence[str],
+    given: BoolArray,
+    probabilities: FloatArray,
 ) -> None:
-    """Writes the kept passages, with the probability of each topic in the topics' order."""
+    """Writes the kept passages, with the topics that they were given and the probability of each in the topics' order."""
     kept = [i for i, passage in enumerate(passages) if is_kept(passage.event)]
     if not kept:
         kept = list(range(len(passages)))
@@ -55,15 +64,16 @@ def write_heldout(
                 "event": passage.event,
                 "topics": [topic for topic in passage.topics if topic in topics],
                 "text": passage.text,
+                "given": [topics[t] for t in np.flatnonzero(given[i]).tolist()],
                 "scores": [round(score, 5) for score in probabilities[i].tolist()],
             }
             stream.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def read_heldout(folder: Path, n_topics: int) -> HeldOut:
+def read_heldout(folder: Path, topics: Sequence[str]) -> HeldOut:
     """Reads what `write_heldout` wrote; ArtifactError where it is not there or damaged."""
     path = folder / FILE
-    passages, scores = [], []
+    passages, given, scores = [], [], []
     try:
         with path.open(encoding="utf-8") as stream:
             for line in stream:
@@ -77,16 +87,21 @@ def read_heldout(folder: Path, n_topics: int) -> HeldOut:
                         record["lang"],
                     )
                 )
+                given.append([topic in record["given"] for topic in topics])
                 scores.append(record["scores"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path}: cannot be read: {error}") from error
-    probabilities = np.array(scores, dtype=np.float64).reshape(-1, n_topics)
-    return HeldOut(tuple(passages), probabilities)
+    shape = len(passages), len(topics)
+    return HeldOut(
+        tuple(passages),
+        np.array(given, dtype=bool).reshape(shape),
+        np.array(scores, dtype=np.float64).reshape(shape),
+    )
 
 
-def scores_by_text(held_out: HeldOut) -> dict[str, FloatArray]:
-    """Held-out probabilities by the text's key, each shape (n_topics,)."""
+def given_by_text(held_out: HeldOut) -> dict[str, BoolArray]:
+    """The topics given to each passage, shape (n_topics,), by the key of its text."""
     return {
         text_key(passage.text): row
-        for passage, row in zip(held_out.passages, held_out.probabilities, strict=True)
+        for passage, row in zip(held_out.passages, held_out.given, strict=True)
     }

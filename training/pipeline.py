@@ -17,6 +17,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import LabelBinarizer
 
+from model.errors import PassageError
 from model.lexicon import Lexicon
 from model.text import word_terms, words
 
@@ -101,6 +102,30 @@ def make_features(parameters: Parameters, lexicon: Lexicon, n_passages: int) -> 
     )
 
 
+def fit_features(
+    parameters: Parameters, lexicon: Lexicon, texts: Sequence[str]
+) -> tuple[FeatureUnion, sparse.csr_matrix]:
+    """The TF-IDF blocks fitted to texts, and the texts' features, shape (n_texts, n_features).
+
+    A block that finds no term is left out: texts of another field may hold no concept. PassageError where no block finds any.
+    """
+    features = make_features(parameters, lexicon, len(texts))
+    fitted, parts = [], []
+    for name, block in features.transformer_list:
+        try:
+            part = block.fit_transform(texts)
+        except ValueError:  # what TfidfVectorizer raises for an empty vocabulary
+            continue
+        fitted.append((name, block))
+        parts.append(part * features.transformer_weights[name])
+    if not any(name == "words" for name, _ in fitted):
+        raise PassageError("the passages hold no words to learn from")
+    matrix = sparse.csr_matrix(sparse.hstack(parts))
+    matrix.sum_duplicates()
+    scales = {name: features.transformer_weights[name] for name, _ in fitted}
+    return FeatureUnion(fitted, transformer_weights=scales), matrix
+
+
 def fit_topic(
     features: sparse.csr_matrix, y_true: npt.NDArray[np.bool_], parameters: Parameters, seed: int
 ) -> tuple[FloatArray, float]:
@@ -118,12 +143,13 @@ def fit_topic(
 def assemble(
     features: FeatureUnion, coefficients: FloatArray, intercepts: FloatArray, topics: Sequence[str]
 ) -> Pipeline:
-    """A fitted scikit-learn pipeline of fitted blocks and weights, shape (n_topics, n_features).
+    """A fitted scikit-learn pipeline of fitted blocks and weights, shape (1 + n_topics, n_features), those for scope first.
 
-    A sigmoid calibration of a logistic regression is again a logistic regression, so the weights may hold one.
+    Its `predict_proba` gives the topics; `scope_` is the logistic regression that tells what is in scope. A sigmoid calibration of a
+    logistic regression is again a logistic regression, so the weights may hold one.
     """
     classifier = OneVsRestClassifier(LogisticRegression(solver="liblinear"))
-    classifier.estimators_ = [
+    scope, *classifier.estimators_ = [
         _logistic_regression(weights, bias)
         for weights, bias in zip(coefficients, intercepts, strict=True)
     ]
@@ -133,6 +159,7 @@ def assemble(
     classifier.n_features_in_ = coefficients.shape[1]
     pipeline = Pipeline([("features", features), ("topics", classifier)])
     pipeline.topics_ = tuple(topics)
+    pipeline.scope_ = scope
     return pipeline
 
 

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.classifier import BALANCED, Classifier
+from model.classifier import Classifier
 from training import evaluation
-from training.heldout import read_heldout, scores_by_text
+from training.heldout import given_by_text, read_heldout
 from training.passages import Passage, text_key
 from training.splits import event_numbers
 
@@ -30,7 +30,6 @@ _LEVEL = 0.95
 _TOPIC_LEVEL = 0.999
 _FEWEST_POSITIVES = 10
 
-FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -104,30 +103,17 @@ class Comparison:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """Held-out passages with the probabilities that both models gave them, topics of both, shape (n_passages, n_topics)."""
-
-    passages: list[Passage]
-    live: FloatArray
-    challenger: FloatArray
-
-
 def compare(live_folder: Path, challenger_folder: Path, seed: int = 0) -> Comparison:
-    """Compares two versions on their held-out passages; the challenger must have its topics from the live one's taxonomy."""
+    """Compares two versions on their held-out passages, over the topics that both have."""
     live, challenger = Classifier.load(live_folder), Classifier.load(challenger_folder)
     missing = tuple(topic for topic in live.topics if topic not in challenger.topics)
     topics = [topic for topic in live.topics if topic in challenger.topics]
-    judged = _judge(live, live_folder, challenger, challenger_folder, topics)
-    y_true = evaluation.label_matrix([p.topics for p in judged.passages], topics)
-    given = (
-        judged.live >= _of(live, topics, live.thresholds(BALANCED)),
-        judged.challenger >= _of(challenger, topics, challenger.thresholds(BALANCED)),
-    )
-    numbers, n_events = event_numbers([p.event for p in judged.passages])
+    passages, given = _judge(live, live_folder, challenger, challenger_folder, topics)
+    y_true = evaluation.label_matrix([p.topics for p in passages], topics)
+    numbers, n_events = event_numbers([p.event for p in passages])
     draws = evaluation.bootstrap_events(numbers, n_events, _SAMPLES, seed)
     differences = [_difference("all passages", y_true, given, draws, _LEVEL)]
-    languages = np.array([p.lang for p in judged.passages])
+    languages = np.array([p.lang for p in passages])
     for language in sorted(set(languages.tolist())):
         rows = np.flatnonzero(languages == language)
         part = (given[0][rows], given[1][rows])
@@ -139,9 +125,7 @@ def compare(live_folder: Path, challenger_folder: Path, seed: int = 0) -> Compar
             column = slice(t, t + 1)
             part = (given[0][:, column], given[1][:, column])
             differences.append(_difference(topic, y_true[:, column], part, draws, _TOPIC_LEVEL))
-    return Comparison(
-        live.version, challenger.version, len(judged.passages), tuple(differences), missing
-    )
+    return Comparison(live.version, challenger.version, len(passages), tuple(differences), missing)
 
 
 def _judge(
@@ -150,23 +134,24 @@ def _judge(
     challenger: Classifier,
     challenger_folder: Path,
     topics: Sequence[str],
-) -> _Judged:
-    kept = read_heldout(live_folder, len(live.topics))
-    ours = read_heldout(challenger_folder, len(challenger.topics))
+) -> tuple[list[Passage], tuple[BoolArray, BoolArray]]:
+    """Held-out passages, and the topics that the live model and the challenger gave them, each shape (n_passages, n_topics)."""
+    kept = read_heldout(live_folder, live.topics)
+    ours = read_heldout(challenger_folder, challenger.topics)
     known = {text_key(p.text) for p in kept.passages}
     new = [i for i, p in enumerate(ours.passages) if text_key(p.text) not in known]
     new_passages = [ours.passages[i] for i in new]
-    unseen_by_fit = scores_by_text(ours)
-    challenger_scores = challenger.predict_proba([p.text for p in kept.passages])
+    given_while_held_out = given_by_text(ours)
+    by_challenger = challenger.decide([p.text for p in kept.passages])
     for i, passage in enumerate(kept.passages):
-        held_out = unseen_by_fit.get(text_key(passage.text))
+        held_out = given_while_held_out.get(text_key(passage.text))
         if held_out is not None:
-            challenger_scores[i] = held_out
-    live_new = live.predict_proba([p.text for p in new_passages])
-    return _Judged(
-        [*kept.passages, *new_passages],
-        _columns(live, topics, np.concatenate((kept.probabilities, live_new))),
-        _columns(challenger, topics, np.concatenate((challenger_scores, ours.probabilities[new]))),
+            by_challenger[i] = held_out
+    by_live = np.concatenate((kept.given, live.decide([p.text for p in new_passages])))
+    by_challenger = np.concatenate((by_challenger, ours.given[new]))
+    return [*kept.passages, *new_passages], (
+        _columns(live, topics, by_live),
+        _columns(challenger, topics, by_challenger),
     )
 
 
@@ -187,11 +172,6 @@ def _difference(
     return Difference(part, int(y_true.sum()), live, challenger, low, high)
 
 
-def _columns(model: Classifier, topics: Sequence[str], scores: FloatArray) -> FloatArray:
-    columns = [model.topics.index(topic) for topic in topics]
-    selected: FloatArray = scores[:, columns]
+def _columns(model: Classifier, topics: Sequence[str], given: BoolArray) -> BoolArray:
+    selected: BoolArray = given[:, [model.topics.index(topic) for topic in topics]]
     return selected
-
-
-def _of(model: Classifier, topics: Sequence[str], values: FloatArray) -> FloatArray:
-    return values[[model.topics.index(topic) for topic in topics]]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import numpy.typing as npt
 import scipy
 import sklearn
 from joblib import Parallel, delayed
-from scipy import sparse
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from model import artifact
@@ -40,7 +39,10 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Fitted weights, shape (n_topics, n_features), and held-out log-odds, shape (n_passages, n_topics), both calibrated."""
+    """Fitted weights, shape (1 + n_topics, n_features), and held-out log-odds, shape (n_passages, 1 + n_topics), both calibrated.
+
+    The first is for being in scope: having any topic at all.
+    """
 
     features: FeatureUnion
     coefficients: FloatArray
@@ -66,11 +68,14 @@ def train(
     lexicon = Lexicon.default()
     y_true = evaluation.label_matrix([p.topics for p in passages], taxonomy.slugs)
     fitted = fit(passages, y_true, parameters, lexicon, seed, jobs, progress)
-    probabilities = sigmoid(fitted.held_out)
-    points = calibration.operating_points(probabilities, y_true, taxonomy.slugs)
+    held_out = sigmoid(fitted.held_out)
+    scope, probabilities = held_out[:, 0], held_out[:, 1:]
+    scopes, points = calibration.operating_points(probabilities, scope, y_true, taxonomy.slugs)
     thresholds = np.array([point.threshold for point in points[BALANCED]])
+    given = (probabilities >= thresholds) & (scope >= scopes.thresholds[BALANCED])[:, None]
+    languages = [p.lang for p in passages]
     metrics = evaluation.evaluate(
-        y_true, probabilities, thresholds, taxonomy.slugs, [p.lang for p in passages]
+        y_true, probabilities, given, thresholds, taxonomy.slugs, languages
     )
     progress("writing", 0, 1)
     with artifact.staging(out.parent) as folder:
@@ -78,13 +83,17 @@ def train(
             fitted.features, fitted.coefficients, fitted.intercepts, taxonomy.slugs
         )
         joblib.dump(assembled, folder / "pipeline.joblib", compress=3)
-        compiled = compile_pipeline(assembled, folder)
-        write_heldout(folder, passages, taxonomy.slugs, probabilities)
+        compiled = compile_pipeline(assembled, folder, lexicon, parameters)
+        write_heldout(folder, passages, taxonomy.slugs, given, probabilities)
         manifest = {
             "taxonomy": {"name": taxonomy.name, "version": taxonomy.version},
             "topics": taxonomy.to_json()["topics"],
             "languages": sorted({p.lang for p in passages} - {UNDETERMINED}),
             **compiled,
+            "scope": {
+                "bias": float(assembled.scope_.intercept_[0]),
+                "thresholds": scopes.thresholds,
+            },
             "operating_points": {
                 name: [threshold.to_json() for threshold in listed]
                 for name, listed in points.items()
@@ -115,67 +124,57 @@ def fit(
 ) -> Fit:
     """Fits on all passages, and calibrates on each passage's score by a fit that saw nothing of its event."""
     texts = [p.text for p in passages]
+    y_true = np.column_stack((y_true.any(axis=1), y_true))
     folds = event_folds([p.event for p in passages], parameters.n_folds, seed)
     n_folds = int(folds.max()) + 1
-    n_topics = y_true.shape[1]
-    total = (n_folds + 1) * n_topics
+    # The fit on everything comes first: it is the longest. -1 is no fold.
+    tasks = [
+        delayed(_fit_without)(texts, y_true, folds, fold, parameters, lexicon, seed)
+        for fold in range(-1, n_folds)
+    ]
+    progress("fitting", 0, len(tasks))
+    done = []
+    for fitted in Parallel(n_jobs=jobs, return_as="generator")(tasks):
+        done.append(fitted)
+        progress("fitting", len(done), len(tasks))
+    (features, coefficients, intercepts, _), *others = done
     held_out = np.zeros(y_true.shape)
-    for fold in range(n_folds):
-        inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        features = pipeline.make_features(parameters, lexicon, len(inside))
-        fitted = features.fit_transform([texts[i] for i in inside])
-        coefficients, intercepts = _fit_topics(
-            fitted,
-            y_true[inside],
-            parameters,
-            seed,
-            jobs,
-            partial(_report, progress, fold * n_topics, total),
-        )
-        scored = features.transform([texts[i] for i in outside])
-        held_out[outside] = scored @ coefficients.T + intercepts
-    features = pipeline.make_features(parameters, lexicon, len(texts))
-    coefficients, intercepts = _fit_topics(
-        features.fit_transform(texts),
-        y_true,
-        parameters,
-        seed,
-        jobs,
-        partial(_report, progress, n_folds * n_topics, total),
-    )
-    for t in range(n_topics):
+    for fold, (_, _, _, scores) in enumerate(others):
+        held_out[folds == fold] = scores
+    for t in range(y_true.shape[1]):
         slope, intercept = calibration.fit_sigmoid(held_out[:, t], y_true[:, t])
         held_out[:, t] = slope * held_out[:, t] + intercept
         coefficients[t] *= slope
         intercepts[t] = slope * intercepts[t] + intercept
-    return Fit(features, coefficients, intercepts, held_out)
+    # Through pickle, so that files are the same whether a fit came from another process or not.
+    return Fit(pickle.loads(pickle.dumps(features)), coefficients, intercepts, held_out)  # noqa: S301
 
 
-def _report(progress: Progress, before: int, total: int, done: int) -> None:
-    progress("fitting", before + done, total)
-
-
-def _fit_topics(
-    features: sparse.csr_matrix,
+def _fit_without(
+    texts: Sequence[str],
     y_true: BoolArray,
+    folds: npt.NDArray[np.int64],
+    fold: int,
     parameters: Parameters,
+    lexicon: Lexicon,
     seed: int,
-    jobs: int,
-    progress: Callable[[int], None],
-) -> tuple[FloatArray, FloatArray]:
-    """Weights and biases of every topic, fitted side by side."""
-    matrix = sparse.csr_matrix(features)
-    matrix.sum_duplicates()
-    fits = Parallel(n_jobs=jobs, return_as="generator", max_nbytes=None, prefer="threads")(
-        delayed(pipeline.fit_topic)(matrix, y_true[:, t], parameters, seed)
+) -> tuple[FeatureUnion | None, FloatArray, FloatArray, FloatArray]:
+    """Blocks, weights and biases fitted to all passages but one fold, and the log-odds of that fold's passages.
+
+    The blocks and weights are needed of the fit on everything alone, and left out of the others' answer.
+    """
+    inside, outside = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
+    features, fitted = pipeline.fit_features(parameters, lexicon, [texts[i] for i in inside])
+    fits = [
+        pipeline.fit_topic(fitted, y_true[inside, t], parameters, seed)
         for t in range(y_true.shape[1])
-    )
-    coefficients = np.empty((y_true.shape[1], matrix.shape[1]))
-    intercepts = np.empty(y_true.shape[1])
-    for t, (weights, bias) in enumerate(fits):
-        coefficients[t], intercepts[t] = weights, bias
-        progress(t + 1)
-    return coefficients, intercepts
+    ]
+    coefficients = np.stack([weights for weights, _ in fits])
+    intercepts = np.array([bias for _, bias in fits])
+    if not outside:
+        return features, coefficients, intercepts, np.empty((0, len(fits)))
+    scores = features.transform([texts[i] for i in outside]) @ coefficients.T + intercepts
+    return None, np.empty((0, 0)), np.empty(0), np.asarray(scores)
 
 
 def _self_check(assembled: Pipeline, passages: Sequence[Passage]) -> list[dict[str, Any]]:
