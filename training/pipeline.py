@@ -82,10 +82,11 @@ class ConceptAnalyzer:
         return names + pairs
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"forms": self.lexicon.forms}
+        # As one string: pickled strings that are equal but not identical would make equal files differ.
+        return {"forms": json.dumps(self.lexicon.forms)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.lexicon = Lexicon(state["forms"])
+        self.lexicon = Lexicon(json.loads(state["forms"]))
 
 
 def make_features(parameters: Parameters, lexicon: Lexicon, n_passages: int) -> FeatureUnion:

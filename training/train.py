@@ -146,8 +146,15 @@ def fit(
         held_out[:, t] = slope * held_out[:, t] + intercept
         coefficients[t] *= slope
         intercepts[t] = slope * intercepts[t] + intercept
-    # Through pickle, so that files are the same whether a fit came from another process or not.
-    return Fit(pickle.loads(pickle.dumps(features)), coefficients, intercepts, held_out)  # noqa: S301
+    # Copied, so that files are the same whether a fit came from another process or not: pickle writes what equal arrays share.
+    features = pickle.loads(pickle.dumps(features))  # noqa: S301 - our own bytes
+    return Fit(features, _copied(coefficients), _copied(intercepts), held_out)
+
+
+def _copied(array: FloatArray) -> FloatArray:
+    copy = np.empty(array.shape)
+    copy[...] = array
+    return copy
 
 
 def _fit_without(
