@@ -148,6 +148,8 @@ def fit(
         intercepts[t] = slope * intercepts[t] + intercept
     # Copied, so that files are the same whether a fit came from another process or not: pickle writes what equal arrays share.
     features = pickle.loads(pickle.dumps(features))  # noqa: S301 - our own bytes
+    for _, block in features.transformer_list:
+        block.idf_ = _copied(block.idf_)
     return Fit(features, _copied(coefficients), _copied(intercepts), held_out)
 
 
