@@ -65,7 +65,6 @@ def _figures(y_true: BoolArray, y_score: FloatArray, given: BoolArray) -> dict[s
         )[2]
         for t in enough
     ]
-    average_precisions = [average_precision_score(y_true[:, t], y_score[:, t]) for t in enough]
     nothing = ~y_true.any(axis=1)
     return {
         "n": len(y_true),
@@ -77,8 +76,15 @@ def _figures(y_true: BoolArray, y_score: FloatArray, given: BoolArray) -> dict[s
             float(given[nothing].any(axis=1).mean()) if nothing.any() else 0.0
         ),
         "ece": _rounded(calibration_error(y_true, y_score)),
-        "map": _rounded(float(np.mean(average_precisions)) if average_precisions else 0.0),
+        "map": mean_average_precision(y_true, y_score),
     }
+
+
+def mean_average_precision(y_true: BoolArray, y_score: FloatArray) -> float:
+    """Mean over the topics with enough positives; 0 where there is none."""
+    enough = np.flatnonzero(y_true.sum(axis=0) >= FEWEST_POSITIVES)
+    listed = [average_precision_score(y_true[:, t], y_score[:, t]) for t in enough]
+    return _rounded(float(np.mean(listed)) if listed else 0.0)
 
 
 def _per_topic(

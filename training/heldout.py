@@ -38,10 +38,15 @@ class HeldOut:
     probabilities: FloatArray
 
 
+def event_place(event: str) -> float:
+    """A place for each event from 0 to 1, the same everywhere and spread evenly."""
+    first = hashlib.sha256(event.encode("utf-8", "replace")).digest()[:4]
+    return int.from_bytes(first, "big") / 2**32
+
+
 def is_kept(event: str) -> bool:
     """Whether an event is among those that versions keep."""
-    first = hashlib.sha256(event.encode("utf-8", "replace")).digest()[:4]
-    return int.from_bytes(first, "big") < _SHARE * 2**32
+    return event_place(event) < _SHARE
 
 
 def write_heldout(

@@ -15,6 +15,7 @@ import scipy
 import sklearn
 from joblib import Parallel, delayed
 from sklearn.pipeline import FeatureUnion, Pipeline
+from threadpoolctl import threadpool_limits
 
 from model import artifact
 from model.classifier import BALANCED, Classifier, sigmoid
@@ -24,14 +25,17 @@ from model.review import ReviewRules
 from model.taxonomy import Taxonomy
 from training import calibration, evaluation, pipeline, report
 from training.compile import compile_pipeline
-from training.heldout import write_heldout
+from training.heldout import event_place, write_heldout
 from training.passages import Passage, data_digest
 from training.pipeline import Parameters
 from training.splits import event_folds
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 _REFERENCE_TEXTS = 8
+CURVE_SHARES = (0.125, 0.25, 0.5)
+"""Shares of the events that the learning curve is measured at, besides all of them."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
@@ -41,13 +45,14 @@ Progress = Callable[[str, int, int], None]
 class Fit:
     """Fitted weights, shape (1 + n_topics, n_features), and held-out log-odds, shape (n_passages, 1 + n_topics), both calibrated.
 
-    The first is for being in scope: having any topic at all.
+    The first is for being in scope: having any topic at all. `learning_curve` holds quality against passages.
     """
 
     features: FeatureUnion
     coefficients: FloatArray
     intercepts: FloatArray
     held_out: FloatArray
+    learning_curve: list[dict[str, float | int]]
 
 
 def train(
@@ -102,9 +107,11 @@ def train(
             "self_check": _self_check(assembled, passages),
             "training": _training_facts(passages, parameters, seed),
             "metrics": metrics,
+            "learning_curve": fitted.learning_curve,
             "libraries": _libraries(),
         }
-        report.write_report(folder, manifest, passages, y_true, probabilities)
+        held_out_view = report.HeldOutView(passages, y_true, given, probabilities)
+        report.write_report(folder, manifest, held_out_view, assembled)
         manifest = {"model_version": _version(folder, manifest), **manifest}
         artifact.write_manifest(folder, manifest)
         Classifier.load(folder)
@@ -127,10 +134,18 @@ def fit(
     y_true = np.column_stack((y_true.any(axis=1), y_true))
     folds = event_folds([p.event for p in passages], parameters.n_folds, seed)
     n_folds = int(folds.max()) + 1
-    # The fit on everything comes first: it is the longest. -1 is no fold.
+    everything = np.arange(len(texts)), np.empty(0, np.int64)
+    held_out_folds = [
+        (np.flatnonzero(folds != f), np.flatnonzero(folds == f)) for f in range(n_folds)
+    ]
+    smaller = [
+        (_share_of_events(passages, held_out_folds[0][0], share), held_out_folds[0][1])
+        for share in CURVE_SHARES
+    ]
+    # The fit on everything comes first: it is the longest.
     tasks = [
-        delayed(_fit_without)(texts, y_true, folds, fold, parameters, lexicon, seed)
-        for fold in range(-1, n_folds)
+        delayed(_fit_on)(texts, y_true, inside, outside, parameters, lexicon, seed)
+        for inside, outside in [everything, *held_out_folds, *smaller]
     ]
     progress("fitting", 0, len(tasks))
     done = []
@@ -139,18 +154,24 @@ def fit(
         progress("fitting", len(done), len(tasks))
     (features, coefficients, intercepts, _), *others = done
     held_out = np.zeros(y_true.shape)
-    for fold, (_, _, _, scores) in enumerate(others):
-        held_out[folds == fold] = scores
-    for t in range(y_true.shape[1]):
-        slope, intercept = calibration.fit_sigmoid(held_out[:, t], y_true[:, t])
-        held_out[:, t] = slope * held_out[:, t] + intercept
-        coefficients[t] *= slope
-        intercepts[t] = slope * intercepts[t] + intercept
+    for (_, outside), (_, _, _, scores) in zip(held_out_folds, others, strict=False):
+        held_out[outside] = scores
+    curve = _learning_curve(
+        y_true[:, 1:],
+        [*smaller, held_out_folds[0]],
+        [scores for *_, scores in [*others[n_folds:], others[0]]],
+    )
+    with threadpool_limits(1):
+        for t in range(y_true.shape[1]):
+            slope, intercept = calibration.fit_sigmoid(held_out[:, t], y_true[:, t])
+            held_out[:, t] = slope * held_out[:, t] + intercept
+            coefficients[t] *= slope
+            intercepts[t] = slope * intercepts[t] + intercept
     # Copied, so that files are the same whether a fit came from another process or not: pickle writes what equal arrays share.
     features = pickle.loads(pickle.dumps(features))  # noqa: S301 - our own bytes
     for _, block in features.transformer_list:
         block.idf_ = _copied(block.idf_)
-    return Fit(features, _copied(coefficients), _copied(intercepts), held_out)
+    return Fit(features, _copied(coefficients), _copied(intercepts), held_out, curve)
 
 
 def _copied(array: FloatArray) -> FloatArray:
@@ -159,31 +180,55 @@ def _copied(array: FloatArray) -> FloatArray:
     return copy
 
 
-def _fit_without(
+def _share_of_events(passages: Sequence[Passage], inside: IntArray, share: float) -> IntArray:
+    """The passages among `inside` whose event's name hashes into the given share."""
+    kept = [i for i in inside.tolist() if event_place(passages[i].event) < share]
+    return np.array(kept, dtype=np.int64)
+
+
+def _learning_curve(
+    y_true: BoolArray, splits: Sequence[tuple[IntArray, IntArray]], scores: Sequence[FloatArray]
+) -> list[dict[str, float | int]]:
+    """Mean average precision on the first fold of fits on ever more passages."""
+    return [
+        {
+            "passages": len(inside),
+            "map": evaluation.mean_average_precision(y_true[outside], scored[:, 1:]),
+        }
+        for (inside, outside), scored in zip(splits, scores, strict=True)
+        if len(inside)
+    ]
+
+
+def _fit_on(
     texts: Sequence[str],
     y_true: BoolArray,
-    folds: npt.NDArray[np.int64],
-    fold: int,
+    inside: IntArray,
+    outside: IntArray,
     parameters: Parameters,
     lexicon: Lexicon,
     seed: int,
 ) -> tuple[FeatureUnion | None, FloatArray, FloatArray, FloatArray]:
-    """Blocks, weights and biases fitted to all passages but one fold, and the log-odds of that fold's passages.
+    """Blocks, weights and biases fitted to the passages `inside`, and the log-odds of those `outside`.
 
     The blocks and weights are needed of the fit on everything alone, and left out of the others' answer.
     """
-    inside, outside = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
-    features, fitted = pipeline.fit_features(parameters, lexicon, [texts[i] for i in inside])
-    fits = [
-        pipeline.fit_topic(fitted, y_true[inside, t], parameters, seed)
-        for t in range(y_true.shape[1])
-    ]
+    if not len(inside):
+        return None, np.empty((0, 0)), np.empty(0), np.zeros((len(outside), y_true.shape[1]))
+    features, fitted = pipeline.fit_features(
+        parameters, lexicon, [texts[i] for i in inside.tolist()]
+    )
+    with threadpool_limits(1):  # sums in another order end in other last digits
+        fits = [
+            pipeline.fit_topic(fitted, y_true[inside, t], parameters, seed)
+            for t in range(y_true.shape[1])
+        ]
     coefficients = np.stack([weights for weights, _ in fits])
     intercepts = np.array([bias for _, bias in fits])
-    if not outside:
+    if not len(outside):
         return features, coefficients, intercepts, np.empty((0, len(fits)))
-    scores = features.transform([texts[i] for i in outside]) @ coefficients.T + intercepts
-    return None, np.empty((0, 0)), np.empty(0), np.asarray(scores)
+    scored = features.transform([texts[i] for i in outside.tolist()]) @ coefficients.T + intercepts
+    return None, np.empty((0, 0)), np.empty(0), np.asarray(scored)
 
 
 def _self_check(assembled: Pipeline, passages: Sequence[Passage]) -> list[dict[str, Any]]:
