@@ -52,21 +52,21 @@ def test_each_operating_point_reaches_its_aim_or_says_that_it_does_not():
     assert points["recall"][1].reached
 
 
-def test_the_balanced_threshold_has_the_best_f1_where_scope_is_not_learnt():
+def test_the_balanced_threshold_has_the_best_f1_where_scope_does_not_decide():
     scores = np.array([[0.9], [0.8], [0.7], [0.2], [0.1]])
     y_true = np.array([[True], [True], [False], [True], [False]])
     scopes, points = operating_points(scores, np.ones(5), y_true, ("t",))
-    assert not scopes.learnt
+    assert not scopes.decides
     (entry,) = points["balanced"]
     assert entry.threshold == pytest.approx(0.15)
     assert (entry.precision, entry.recall) == (0.75, 1.0)
 
 
-def test_where_scope_is_learnt_a_topic_has_to_be_more_likely_than_not():
+def test_where_scope_decides_a_topic_has_to_be_more_likely_than_not():
     y_true = np.repeat([True, False], 100)[:, None]
     scores = np.where(y_true, 0.3, 0.1)
     scopes, points = operating_points(scores, y_true[:, 0].astype(float), y_true, ("t",))
-    assert scopes.learnt
+    assert scopes.decides
     assert points["balanced"][0].threshold == MORE_LIKELY_THAN_NOT
     assert points["balanced"][0].recall == 0.0
     assert points["recall"][0].recall == 1.0
@@ -94,3 +94,10 @@ def test_a_topic_without_positives_is_not_reached():
     _, points = operating_points(scores, np.ones(2), np.zeros((2, 1), bool), ("t",))
     assert not points["balanced"][0].reached
     assert points["balanced"][0].threshold == MORE_LIKELY_THAN_NOT
+
+
+def test_passages_shaped_like_a_feed_already_are_taken_as_they_are():
+    in_scope = np.arange(1000) < 200
+    scopes = scope_thresholds(in_scope * 0.9, in_scope)
+    assert not scopes.decides
+    assert scopes.weight_without_topic == 1.0

@@ -17,7 +17,7 @@ BoolArray = npt.NDArray[np.bool_]
 PRECISION_AIM = 0.90
 RECALL_AIM = 0.90
 MORE_LIKELY_THAN_NOT = 0.5
-"""Where scope is learnt, the least probability at which the balanced point gives a topic."""
+"""Where scope decides, the least probability at which the balanced point gives a topic."""
 FEED_WITHOUT_TOPIC = 0.70
 """Share of passages without topic in a feed of news; more than among the passages learnt from, most of which were written for a topic."""
 _FEWEST_FOR_SCOPE = 20
@@ -79,14 +79,14 @@ def fit_sigmoid(scores: FloatArray, y_true: BoolArray) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class ScopeThresholds:
-    """The probability of being in scope that a text needs at each operating point; 0 everywhere where scope is not learnt."""
+    """The probability of being in scope that a text needs at each operating point; 0 everywhere where scope decides nothing."""
 
     thresholds: dict[str, float]
     weight_without_topic: float
 
     @property
-    def learnt(self) -> bool:
-        """Whether the passages had enough without topic to learn scope from."""
+    def decides(self) -> bool:
+        """Whether a text has to be in scope at all."""
         return any(threshold > 0.0 for threshold in self.thresholds.values())
 
 
@@ -95,18 +95,20 @@ def scope_thresholds(scope: FloatArray, in_scope: BoolArray) -> ScopeThresholds:
 
     A feed of news holds more passages without topic than the passages learnt from do, `FEED_WITHOUT_TOPIC` of them: each of these
     counts for `weight_without_topic`. A text is in scope when it is more likely than not under that share; for the recall point, when
-    it is above all but a few of the passages with topics.
+    it is above all but a few of the passages with topics. Passages that have that share already, or next to none without topic, are
+    taken as they are: then the topics' own thresholds decide.
     """
     without = int((~in_scope).sum())
     if min(without, len(in_scope) - without) < _FEWEST_FOR_SCOPE:
         return ScopeThresholds(dict.fromkeys(OPERATING_POINTS, 0.0), 1.0)
     share = without / len(in_scope)
     odds = FEED_WITHOUT_TOPIC / (1 - FEED_WITHOUT_TOPIC) * (1 - share) / share
-    weight = max(odds, 1.0)
-    likely = weight / (1 + weight)
+    if odds <= 1.0:
+        return ScopeThresholds(dict.fromkeys(OPERATING_POINTS, 0.0), 1.0)
+    likely = odds / (1 + odds)
     lenient = float(np.quantile(scope[in_scope], _MISSED_AT_RECALL))
     thresholds = dict.fromkeys(OPERATING_POINTS, likely) | {"recall": min(lenient, likely)}
-    return ScopeThresholds(thresholds, weight)
+    return ScopeThresholds(thresholds, odds)
 
 
 def operating_points(
@@ -143,7 +145,7 @@ def _choose(
     if point == "recall":
         return _complete(*_curve(scores, y_true, np.ones_like(weights)))
     threshold, reached = _balanced(*_curve(scores, y_true, weights))
-    if scopes.learnt:
+    if scopes.decides:
         threshold = max(threshold, MORE_LIKELY_THAN_NOT)
     return threshold, reached
 

@@ -94,7 +94,7 @@ _FIGURES = {
 def _topics(manifest: dict[str, Any], held_out: HeldOutView) -> str:
     head = (
         "<h2>Topics</h2><p>Precision (up) against recall (right), the dot where the balanced threshold stands; and how often a topic "
-        "is right (up) for the probability it was given (right).</p><div class='topics'>"
+        "is right (up) for the probability it was given (right). The curve is the topic's own; the dot has the scope model in front.</p><div class='topics'>"
     )
     blocks = [head]
     for t, topic in enumerate(manifest["topics"]):
