@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from service.feedback import FeedbackStore
 
 DONE, FAILED = 0, 1
+_PATIENT_SECONDS = 600
 
 
 def add_commands(commands: Any) -> None:
@@ -103,7 +104,7 @@ def _store(options: argparse.Namespace) -> FeedbackStore:
     url = options.database or Settings.from_environment().database_url
     if url is None:
         raise SettingsError("no database: give --database URL, or set VIGIE_DATABASE_URL")
-    return FeedbackStore(Database(url))
+    return FeedbackStore(Database(url, _PATIENT_SECONDS))
 
 
 def _upgrade(options: argparse.Namespace) -> int:

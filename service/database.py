@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ from model.errors import SettingsError, VigieError
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _CONNECT_SECONDS = 2
-_STATEMENT_SECONDS = 3
-_BUSY_SECONDS = 2
+_ANSWER_SECONDS = 2
+_GRACE_SECONDS = 0.5
 _SLOW_SECONDS = 0.5
 _REST_SECONDS = 5.0
 _LOCK_NUMBER = 0x5649474945  # "VIGIE"
@@ -40,9 +41,12 @@ class DatabaseError(VigieError):
 class Database:
     """A database by its URL; connects and brings its tables up to date when it is first used."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, seconds: int = _ANSWER_SECONDS) -> None:
+        """`seconds` is the longest wait for an answer of the database, and for other writers."""
         self.url = parse_url(url)
-        self._engine = _engine(self.url)
+        self._engine = (
+            _sqlite(self.url, seconds) if self.is_sqlite else _postgresql(self.url, seconds)
+        )
         self._reading = self._engine.execution_options(**{_READ_ONLY: True})
         self._migrated = False
         self._migrating = threading.Lock()
@@ -153,14 +157,17 @@ def parse_url(url: str) -> URL:
     return parsed
 
 
-def _engine(url: URL) -> Engine:
-    if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    milliseconds = _STATEMENT_SECONDS * 1000
-    return create_engine(
+def _sqlite(url: URL, seconds: int) -> Engine:
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": seconds})
+    event.listen(engine, "connect", partial(_prepare_sqlite, seconds))
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _postgresql(url: URL, seconds: int) -> Engine:
+    """Bounded on both sides: a server that hangs cannot keep its own timeouts, and its system still acknowledges packets."""
+    milliseconds = seconds * 1000
+    engine = create_engine(
         url,
         hide_parameters=True,
         pool_size=2,
@@ -170,18 +177,27 @@ def _engine(url: URL) -> Engine:
         connect_args={
             "connect_timeout": _CONNECT_SECONDS,
             "tcp_user_timeout": milliseconds,
-            "keepalives_idle": _STATEMENT_SECONDS,
             "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
             "application_name": "vigie",
         },
     )
+    event.listen(engine, "do_connect", partial(_connect_postgresql, seconds))
+    return engine
 
 
-def _prepare_sqlite(connection: Any, _: Any) -> None:
+def _connect_postgresql(seconds: int, _: Any, __: Any, arguments: Any, options: Any) -> Any:
+    from service.postgresql import BoundedConnection
+
+    connection = BoundedConnection.connect(*arguments, **options)
+    connection.longest_wait = seconds + _GRACE_SECONDS
+    return connection
+
+
+def _prepare_sqlite(seconds: int, connection: Any, _: Any) -> None:
     """Readers beside one writer; a commit is on the disk before it is acknowledged; deleted texts are overwritten."""
     connection.isolation_level = None
     for pragma in (
-        f"busy_timeout={_BUSY_SECONDS * 1000}",
+        f"busy_timeout={seconds * 1000}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "secure_delete=ON",

@@ -16,6 +16,7 @@ from service import access
 from service.ages import AgeError, parse_age
 from service.answers import json_answer, json_lines, read_body, read_query
 from service.feedback_schemas import (
+    MAX_ID,
     DeleteQuery,
     ExportQuery,
     FeedbackIn,
@@ -155,22 +156,22 @@ def export() -> Response:
     return Response(json_lines(chain(first, passages)), content_type="application/x-ndjson")
 
 
-@feedback_api.patch("/v1/feedback/<int(max=9223372036854775807):identifier>")
+@feedback_api.patch("/v1/feedback/<identifier>")
 @access.needs(access.ADMIN)
-def mark(identifier: int) -> Response:
+def mark(identifier: str) -> Response:
     """Marks feedback as reviewed: retraining may learn from it."""
-    kept = _store().mark(identifier, read_body(ReviewedIn).reviewed, access.caller())
+    kept = _store().mark(_number(identifier), read_body(ReviewedIn).reviewed, access.caller())
     if kept is None:
-        raise _no_feedback(identifier)
+        raise ProblemError(404, "no such feedback")
     return json_answer(kept)
 
 
-@feedback_api.delete("/v1/feedback/<int(max=9223372036854775807):identifier>")
+@feedback_api.delete("/v1/feedback/<identifier>")
 @access.needs(access.ADMIN)
-def delete(identifier: int) -> Response:
+def delete(identifier: str) -> Response:
     """Deletes feedback, and its text, for good."""
-    if not _store().delete(identifier):
-        raise _no_feedback(identifier)
+    if not _store().delete(_number(identifier)):
+        raise ProblemError(404, "no such feedback")
     return Response(status=204)
 
 
@@ -192,12 +193,12 @@ def waiting() -> Response:
     return json_answer({"passages": _store().waiting(read_query(WaitingQuery).limit)})
 
 
-@feedback_api.delete("/v1/review/<int(max=9223372036854775807):identifier>")
+@feedback_api.delete("/v1/review/<identifier>")
 @access.needs(access.FEEDBACK)
-def dismiss(identifier: int) -> Response:
+def dismiss(identifier: str) -> Response:
     """Takes a passage out of the review queue, and deletes its text."""
-    if not _store().dismiss(identifier):
-        raise ProblemError(404, f"no waiting passage {identifier}")
+    if not _store().dismiss(_number(identifier)):
+        raise ProblemError(404, "no such passage waits")
     return Response(status=204)
 
 
@@ -231,5 +232,10 @@ def _answered(live: Classifier, version: str) -> Classifier:
     return classifier
 
 
-def _no_feedback(identifier: int) -> ProblemError:
-    return ProblemError(404, f"no feedback {identifier}")
+def _number(identifier: str) -> int:
+    """An id out of a path; one that no database can hold is not found, whatever its length."""
+    if identifier.isascii() and identifier.isdecimal() and len(identifier) <= len(str(MAX_ID)):
+        number = int(identifier)
+        if number <= MAX_ID:
+            return number
+    raise ProblemError(404, "ids are whole numbers")

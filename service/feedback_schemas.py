@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
 MAX_COMMENT = 2000
-_MAX_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 
 
 def _storable(text: str) -> str:
@@ -71,7 +71,7 @@ class FeedbackQuery(BaseModel):
 
     reviewed: bool | None = None
     kind: Literal["correction", "confirmation"] | None = None
-    after: int = Field(0, ge=0, le=_MAX_ID, description="id of the last one seen")
+    after: int = Field(0, ge=0, le=MAX_ID, description="id of the last one seen")
     limit: int = Field(50, ge=1, le=500)
 
 

@@ -77,7 +77,7 @@ def register(app: Flask, settings: Settings) -> None:
     """Limits calls under ``/v1/``; SettingsError for a limit or an address that cannot be understood."""
     limit = settings.rate_limit or ""
     try:
-        parse(limit)
+        window = parse(limit).get_expiry()
     except ValueError:
         raise SettingsError(
             f'VIGIE_RATE_LIMIT: expected a number of requests and a time, as 6000/minute, got "{limit}"'
@@ -110,7 +110,7 @@ def register(app: Flask, settings: Settings) -> None:
     def _exceeded(_: RateLimitExceeded) -> Any:
         current = limiter.current_limit
         left = current.reset_at - time.time() if current else 1.0
-        seconds = max(math.ceil(left), 1)
+        seconds = min(max(math.ceil(left), 1), window)
         error = ProblemError(
             429,
             f"more than {limit}; the next is answered in {seconds} s",

@@ -61,7 +61,7 @@ def join(passages: Sequence[Passage], labelled: Sequence[Passage]) -> list[Passa
 
 
 def _newest(passages: Sequence[Passage]) -> list[Passage]:
-    """The newest label of each text, in the order they were given: the number of the feedback says which, else the place in the file."""
+    """The newest label of each text: the number of the feedback says which it is, else the place in the file."""
     in_order = sorted(passages, key=lambda passage: passage.extra.get("feedback", 0))
     return list({text_key(passage.text): passage for passage in in_order}.values())
 
