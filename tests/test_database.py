@@ -68,7 +68,7 @@ def test_migrations_make_the_tables_that_the_code_expects(database):
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_many_processes_migrate_at_once(database):
+def test_processes_that_migrate_at_once_take_turns(database):
     program = "import sys; from service.database import Database; Database(sys.argv[1]).upgrade()"
     url = database.url.render_as_string(hide_password=False)
     started = [
@@ -77,7 +77,7 @@ def test_many_processes_migrate_at_once(database):
             cwd=Path(__file__).parents[1],
             stderr=subprocess.PIPE,
         )
-        for _ in range(3)
+        for _ in range(2)
     ]
     for process in started:
         _, errors = process.communicate(timeout=30)
@@ -252,7 +252,11 @@ def test_the_service_starts_while_the_database_is_away(version, tmp_path, postgr
             assert call(service.port, "/v1/classify", {"text": TEXT}).status == 200
             assert call(service.port, "/v1/feedback", body).status == 503
             postgresql.start()
-            assert call(service.port, "/v1/feedback", body).status == 201
+            deadline = time.monotonic() + 8  # Where its absence was slow to see, it is left alone for 5 s.
+            while (answer := call(service.port, "/v1/feedback", body)).status == 503:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            assert answer.status == 201
     finally:
         if not (postgresql.folder / "postmaster.pid").exists():
             postgresql.start()
