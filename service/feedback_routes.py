@@ -63,7 +63,7 @@ def register(app: Flask, settings: Settings) -> None:
         database_unavailable.send(app, reason=str(error))
         problem = ProblemError(
             503,
-            "feedback cannot be kept or read at the moment; nothing of this request was kept",
+            "the database of feedback does not answer at the moment; this request was not acknowledged",
             "database-unavailable",
             {"Retry-After": str(_RETRY_SECONDS)},
         )

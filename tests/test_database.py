@@ -252,7 +252,8 @@ def test_the_service_starts_while_the_database_is_away(version, tmp_path, postgr
             assert call(service.port, "/v1/classify", {"text": TEXT}).status == 200
             assert call(service.port, "/v1/feedback", body).status == 503
             postgresql.start()
-            deadline = time.monotonic() + 8  # Where its absence was slow to see, it is left alone for 5 s.
+            # Where its absence was slow to see, it is left alone for 5 s.
+            deadline = time.monotonic() + 8
             while (answer := call(service.port, "/v1/feedback", body)).status == 503:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)

@@ -72,7 +72,9 @@ def pod(manifest: Any) -> Any:
 def test_compose_fits_its_schema(compose):
     vendored = files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
     schema = json.loads(vendored.read_text(encoding="utf-8"))
-    errors = [f"{e.json_path}: {e.message}" for e in validator_for(schema)(schema).iter_errors(compose)]
+    errors = [
+        f"{e.json_path}: {e.message}" for e in validator_for(schema)(schema).iter_errors(compose)
+    ]
     assert errors == []
     assert [*validator_for(schema)(schema).iter_errors({"services": {"a": {"imag": "x"}}})]
 
