@@ -7,7 +7,8 @@ RUN python -m venv /opt/training \
  && /opt/training/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-training.txt
 COPY model ./model
 COPY training ./training
-RUN /opt/training/bin/python -m training retrain --registry /app/var/registry
+RUN /opt/training/bin/python -m training retrain --registry /app/var/registry \
+ && chown -R 10001:10001 /app/var
 
 FROM python:3.11-slim AS packages
 WORKDIR /app
@@ -24,7 +25,7 @@ LABEL org.opencontainers.image.title="Vigie" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=packages /opt/vigie /opt/vigie
 COPY --from=packages /app /app
-COPY --from=training /app/var/registry /app/var/registry
+COPY --from=training --chown=10001:10001 /app/var /app/var
 ENV PATH=/opt/vigie/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

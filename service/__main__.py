@@ -1,4 +1,4 @@
-"""Command line of the service: ``python -m service {serve,classify,models}``."""
+"""Command line of the service: ``python -m service {serve,classify,models,keys,feedback,database}``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.errors import VigieError
+from service.commands import add_commands
 
 REGISTRY = Path("var/registry")
 DONE, FAILED = 0, 1
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument("versions", nargs=2, metavar="V")
     diff.add_argument("--data", required=True, metavar="PATH", help="text, JSONL or HTML")
     diff.set_defaults(run=_diff)
+    add_commands(commands)
     return parser
 
 

@@ -6,7 +6,7 @@ import logging
 
 from flask import Flask
 
-from service import problems
+from service import access, admin_routes, feedback_routes, problems
 from service.live import ModelSource
 from service.routes import api
 from service.settings import Settings
@@ -25,5 +25,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["vigie_settings"] = settings
     app.extensions["vigie_models"] = source
     problems.register(app)
+    access.register(app, settings)
+    feedback_routes.register(app, settings)
     app.register_blueprint(api)
+    app.register_blueprint(feedback_routes.feedback_api)
+    app.register_blueprint(admin_routes.admin_api)
     return app

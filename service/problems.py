@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, request
@@ -21,28 +22,49 @@ CONTENT_TYPE = "application/problem+json"
 _NAMES = {
     400: ("bad-request", "The request cannot be understood"),
     404: ("not-found", "There is nothing here"),
+    401: ("unauthorized", "The request has to name a valid API key"),
+    403: ("forbidden", "This is not allowed"),
     405: ("method-not-allowed", "This method is not answered here"),
     408: ("timeout", "The request took too long"),
+    409: ("conflict", "This cannot be done as things stand"),
     411: ("length-required", "The request has to give its length"),
     413: ("too-large", "The request is too large"),
     414: ("uri-too-long", "The address is too long"),
     415: ("unsupported-media-type", "This content type is not read here"),
     422: ("invalid", "The request has the wrong shape"),
+    429: ("too-many-requests", "Too many requests"),
     431: ("headers-too-large", "The headers are too large"),
     503: ("no-model", "No model is loaded"),
 }
 _UNION_MEMBERS = ("str", "int")
 """What pydantic adds to the place of an error inside a union of types."""
+_TITLES = {
+    "database-unavailable": "The database of feedback cannot be used",
+    "feedback-off": "Feedback is off",
+    "key-missing": "The request has to show an API key",
+    "key-unknown": "The API key is not known",
+    "missing-scope": "The API key does not allow this",
+    "no-keys": "The service has no API keys",
+    "version-refused": "The version cannot be made live",
+}
 _LOG = logging.getLogger("vigie")
 
 
 class ProblemError(VigieError):
-    """A request that cannot be answered; becomes a problem document."""
+    """A request that cannot be answered; becomes a problem document, sent with `headers`."""
 
-    def __init__(self, status: int, detail: str, name: str | None = None, **more: Any) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.name = name or _NAMES[status][0]
+        self.headers = dict(headers or {})
         self.more = more
 
     def to_json(self) -> dict[str, Any]:
@@ -55,7 +77,7 @@ def problem(status: int, detail: str, name: str | None = None, **more: Any) -> d
     default_name, title = _NAMES.get(status, ("error", "The request failed"))
     return {
         "type": TYPE_PREFIX + (name or default_name),
-        "title": title,
+        "title": _TITLES.get(name or "", title),
         "status": status,
         "detail": detail,
         **{key: value for key, value in more.items() if value is not None},
@@ -107,7 +129,9 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(ProblemError)
     def _problem(error: ProblemError) -> Response:
-        return response(error.to_json())
+        answer = response(error.to_json())
+        answer.headers.update(error.headers)
+        return answer
 
     @app.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:

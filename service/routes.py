@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from flask import Blueprint, Response, current_app, request
@@ -15,6 +15,9 @@ from service.live import LiveModel, ModelSource
 from service.problems import ProblemError, from_validation, too_large
 from service.schemas import ClassifyIn, PassageIn
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.review import ReviewSampler
 
 api = Blueprint("api", __name__)
 
@@ -116,10 +119,11 @@ def readyz() -> Response:
 
 
 def _answer(live: LiveModel, asked: ClassifyIn, passages: list[PassageIn]) -> list[dict[str, Any]]:
+    texts = [passage.text for passage in passages]
     try:
-        return results.classify(
+        found = results.classify(
             live.classifier,
-            [passage.text for passage in passages],
+            texts,
             results.Asked(
                 asked.operating_point,
                 asked.explain,
@@ -129,6 +133,10 @@ def _answer(live: LiveModel, asked: ClassifyIn, passages: list[PassageIn]) -> li
         )
     except UnknownNameError as error:
         raise ProblemError(422, f"topics: {error}", where="topics") from None
+    sampler: ReviewSampler | None = current_app.extensions["vigie_review"]
+    if sampler is not None:
+        sampler.offer(live.classifier, texts, found)
+    return found
 
 
 def _model(live: LiveModel, operating_point: str) -> dict[str, Any]:

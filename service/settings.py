@@ -32,6 +32,30 @@ class Settings:
     max_characters: int = _setting(100_000, "most characters in a passage", least=1)
     reload_seconds: int = _setting(1, "how often a worker looks for a new live version", least=1)
     log_level: str = _setting("info", "debug, info, warning or error")
+    database_url: str | None = _setting(
+        None,
+        "database that keeps feedback, with its texts: sqlite:///var/feedback.db or "
+        "postgresql://user:password@host/name; feedback is off without it",
+    )
+    review_percent: int = _setting(
+        10, "share of the passages with a reason for review that enter the queue, 0 to 100", least=0
+    )
+    review_passages: int = _setting(1000, "most passages in the review queue", least=1)
+    review_days: int = _setting(14, "days after which a passage leaves the review queue", least=1)
+    keys_file: Path | None = _setting(
+        None, "file of API keys; without it classifying is open and administration is closed"
+    )
+    rate_limit: str | None = _setting(
+        None, "most requests of a key, or else of an address: 100/second, 6000/minute; off without"
+    )
+    redis_url: str | None = _setting(
+        None, "Redis that counts requests for all workers; without it each worker counts by itself"
+    )
+    trusted_proxies: int = _setting(
+        0,
+        "proxies in front whose X-Forwarded-For is believed, for the address of a client",
+        least=0,
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -74,4 +98,6 @@ def _parse(variable: str, value: str, kind: Any, least: int | None) -> Any:
         return number
     if variable == PREFIX + "LOG_LEVEL" and value not in _LOG_LEVELS:
         raise SettingsError(f'{variable}: expected one of {", ".join(_LOG_LEVELS)}, got "{value}"')
+    if not value:
+        raise SettingsError(f"{variable}: expected a value, got nothing")
     return value

@@ -62,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
         help="train a challenger; it goes live unless it is worse than the live model",
     )
     retrain.add_argument("--data", type=Path, nargs="+", default=[DATA], metavar="PATH", help=_DATA)
+    retrain.add_argument(
+        "--feedback",
+        metavar="URL",
+        help="reviewed feedback: the service's database, or a JSONL file that it exported",
+    )
     retrain.add_argument("--registry", type=Path, default=REGISTRY, metavar="DIR")
     retrain.add_argument("--dry-run", action="store_true", help="compare, but change nothing")
     retrain.add_argument("--json", action="store_true", help="print JSON rather than a table")
@@ -141,6 +146,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _retrain(options: argparse.Namespace) -> int:
+    from training.feedback import Feedback
     from training.progress import progress
     from training.retrain import retrain
     from training.tables import print_retraining
@@ -152,6 +158,7 @@ def _retrain(options: argparse.Namespace) -> int:
             seed=options.seed,
             jobs=options.jobs,
             dry_run=options.dry_run,
+            feedback=None if options.feedback is None else Feedback(options.feedback),
             progress=report,
         )
     if options.json:
