@@ -19,6 +19,7 @@ def add_version(registry: Registry, version: Path, name: str, threshold: float) 
     manifest = read_manifest(staged)
     for point in manifest["operating_points"]["balanced"]:
         point["threshold"] = threshold
+    manifest["scope"]["thresholds"]["balanced"] = 0.0
     write_manifest(staged, {**manifest, "model_version": name})
     return registry.add(staged)
 

@@ -103,6 +103,7 @@ def test_feedback_on_an_earlier_version_is_scored_by_that_version(
     manifest = read_manifest(staged)
     for point in manifest["operating_points"]["balanced"]:
         point["threshold"] = 0.0
+    manifest["scope"]["thresholds"]["balanced"] = 0.0
     manifest["model_version"] = "vother"
     write_manifest(staged, manifest)
     registry.promote(registry.add(staged))

@@ -136,11 +136,13 @@ def test_models_are_listed_shown_promoted_and_rolled_back(registry, version, cap
 def test_a_diff_names_passages_that_change_and_the_words_that_did_it(
     registry, version, article, capsys
 ):
-    points = json.loads((version / "manifest.json").read_text())["operating_points"]
+    manifest = json.loads((version / "manifest.json").read_text())
+    points, scope = manifest["operating_points"], manifest["scope"]
+    scope["thresholds"]["balanced"] = 0.0
     for entry in points["balanced"]:
         entry["threshold"] = 0.0 if entry["topic"] == "deplatforming" else 1.0
     staged = copy_version(version, registry.root / ".staging-x")
-    rewrite(staged, model_version="v2", operating_points=points)
+    rewrite(staged, model_version="v2", operating_points=points, scope=scope)
     registry.add(staged)
     first = registry.current()
     models = ["models", "--registry", str(registry.root)]
