@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from model.classifier import Classifier
     from model.errors import (
         ArtifactError,
+        BulkError,
         PassageError,
         RegistryError,
         SettingsError,
@@ -34,6 +35,7 @@ _HOMES = {
     "model.classifier": ("Classifier",),
     "model.errors": (
         "ArtifactError",
+        "BulkError",
         "PassageError",
         "RegistryError",
         "SettingsError",
@@ -49,6 +51,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "ArtifactError",
+    "BulkError",
     "Classifier",
     "Contribution",
     "Explanation",
