@@ -111,7 +111,11 @@ def _add_bulk(commands: Any) -> None:
         "--operating-point", default="balanced", choices=("balanced", "precision", "recall")
     )
     bulk.add_argument(
-        "--part-rows", type=int, default=10_000, metavar="N", help="rows a part; default: 10000"
+        "--part-rows",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="rows a part, about; default: 10000",
     )
     bulk.add_argument("--restart", action="store_true", help="remove an earlier run's files first")
     bulk.set_defaults(run=_bulk, parser=bulk)

@@ -57,7 +57,7 @@ def classify(
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What Results say of n texts, in columns: as `decisions`, with the scores rounded as in a Result; `truncated` has shape (n,)."""
+    """What Results say of n texts, in columns: as `decisions`, with probabilities rounded as in a Result; `truncated` has shape (n,)."""
 
     decisions: Decisions
     truncated: npt.NDArray[np.bool_]
@@ -68,12 +68,11 @@ def classify_columns(
 ) -> Columns:
     """What `classify` says of each text, as columns: for archives, where a Result a text costs more than its score."""
     read = [text[:max_characters] for text in texts]
-    decisions = classifier.decide(read, operating_point)
+    decisions = classifier.decisions(read, operating_point)
     truncated = np.array([len(text) > max_characters for text in texts], dtype=bool)
-    return Columns(
-        replace(decisions, scores=rounded(decisions.scores, SCORE_DIGITS)),
-        truncated,
-    )
+    scores = rounded(decisions.scores, SCORE_DIGITS)
+    scope = rounded(decisions.scope, SCORE_DIGITS)
+    return Columns(replace(decisions, scores=scores, scope=scope), truncated)
 
 
 def check_topics(classifier: Classifier, topics: Sequence[str] | None) -> None:

@@ -9,6 +9,8 @@ lost, workers or the connection, the answer is to submit what is missing once mo
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import distributed
+import orjson
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
@@ -40,7 +43,7 @@ class RunOnWorker(distributed.WorkerPlugin):  # type: ignore[misc]
     """Carries the plan and the version's files to each worker, and loads the model there, once."""
 
     def __init__(self, plan: Plan, output: Storage, version: Path) -> None:
-        self.name = plugin_name(plan.digest)
+        self.name = run_name(plan, output)
         self.plan = plan
         self.output = output
         self.files = {path.name: path.read_bytes() for path in version.iterdir()}
@@ -48,17 +51,20 @@ class RunOnWorker(distributed.WorkerPlugin):  # type: ignore[misc]
 
     def setup(self, worker: Any) -> None:
         """Writes the version into the worker's own folder; ArtifactError where it did not arrive as it was sent."""
-        folder = Path(worker.local_directory) / self.name
-        folder.mkdir(exist_ok=True)
-        for name, content in self.files.items():
-            (folder / name).write_bytes(content)
+        folder = Path(worker.local_directory) / f"vigie-{self.plan.digest}"
+        if not folder.exists():  # never over a version that may be mapped
+            staged = Path(tempfile.mkdtemp(dir=worker.local_directory))
+            for name, content in self.files.items():
+                (staged / name).write_bytes(content)
+            staged.replace(folder)
         self.files = {}
         self.classifier = Classifier.load(folder)
 
 
-def plugin_name(digest: str) -> str:
-    """What the plug-in is called that carries the version with this digest."""
-    return f"vigie-{digest[:16]}"
+def run_name(plan: Plan, output: Storage) -> str:
+    """What the plug-in of a run is called; the same when the run is taken up again."""
+    content = orjson.dumps([plan.to_json(), output.address])
+    return f"vigie-{hashlib.sha256(content).hexdigest()[:16]}"
 
 
 def run_on_cluster(
@@ -70,16 +76,6 @@ def run_on_cluster(
     scheduler: str | None,
 ) -> None:
     """Does what is missing on a Dask cluster: the one at `scheduler`, or one of `jobs` workers made here for this run."""
-    try:
-        import distributed
-    except ImportError:
-        raise BulkError('--engine dask needs Dask: pip install "vigie[cluster]"') from None
-    lost = (
-        CancelledError,
-        ConnectionError,
-        distributed.KilledWorker,
-        distributed.comm.CommClosedError,
-    )
     with _scheduler(jobs, scheduler) as address:
         for attempt in range(_TRIES):
             try:
@@ -110,10 +106,14 @@ def _attempt(plan: Plan, output: Storage, version: Path, progress: Progress, add
         client = distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConnectionError(f"no answer: {error}") from error
+    name = run_name(plan, output)
     with client:
-        client.register_plugin(RunOnWorker(plan, output, version))
+        try:
+            client.register_plugin(RunOnWorker(plan, output, version))
+        except ImportError as error:
+            raise BulkError(f"{address}: the workers lack what the run needs: {error}") from error
         futures = [
-            client.submit(do_stretch, plan.digest, stretch, pure=False, retries=_TASK_RETRIES)
+            client.submit(do_stretch, name, stretch, pure=False, retries=_TASK_RETRIES)
             for stretch in pending(plan, done)
         ]
         for future in distributed.as_completed(futures):
@@ -121,12 +121,12 @@ def _attempt(plan: Plan, output: Storage, version: Path, progress: Progress, add
             if isinstance(outcome, str):
                 raise BulkError(outcome)
             progress.add(*outcome)
-        client.unregister_worker_plugin(plugin_name(plan.digest))
+        client.unregister_worker_plugin(name)
 
 
-def do_stretch(digest: str, stretch: Stretch) -> tuple[int, int, int] | str:
+def do_stretch(name: str, stretch: Stretch) -> tuple[int, int, int] | str:
     """What a worker does: the missing parts of a stretch. Returns weight, passages and rejects; what no retry would mend as words."""
-    run: RunOnWorker = distributed.get_worker().plugins[plugin_name(digest)]
+    run: RunOnWorker = distributed.get_worker().plugins[name]
     classifier = run.classifier
     assert classifier is not None  # noqa: S101 - `setup` ran
     weight = passages = rejects = 0

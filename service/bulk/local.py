@@ -21,7 +21,7 @@ from typing import Any
 
 from model.classifier import Classifier
 from model.errors import BulkError, VigieError
-from service.bulk.output import pending
+from service.bulk.output import PLAN, pending
 from service.bulk.parts import Receipt, finish, store
 from service.bulk.plan import Plan
 from service.bulk.progress import Progress
@@ -44,8 +44,12 @@ def run_here(
 ) -> None:
     """Does what is missing on this machine with `jobs` worker processes."""
     with _crew(plan, output, version, jobs, progress) as crew:
-        for part in _parts(plan, done):
-            crew.give(part)
+        try:
+            for part in _parts(plan, done):
+                crew.give(part)
+        except BulkError:
+            crew.finish()  # what was read before the damage is whole
+            raise
         crew.finish()
 
 
@@ -95,10 +99,12 @@ class _Worker:
     def _death(self) -> BulkError:
         self.process.join(_END_SECONDS)
         code = self.process.exitcode
-        how = f"by signal {-code}" if code is not None and code < 0 else f"with code {code}"
-        return BulkError(
-            f"a worker process ended {how}; was memory short? Run the same command again to go on"
-        )
+        if code is not None and code < 0:
+            return BulkError(
+                f"a worker process was ended by signal {-code}; was memory short? "
+                "Run the same command again to go on"
+            )
+        return BulkError(f"a worker process failed with code {code}; its report stands above")
 
 
 class _Crew:
@@ -148,7 +154,7 @@ def _crew(
 def _work(pipe: Connection, plan: Plan, output: Storage, version: Path) -> None:
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the reader ends its workers itself
-    with output.joined(), pipe:
+    with output.joined(PLAN), pipe:
         try:
             _score_all(pipe, plan, output, _load(version, plan.digest))
         except BrokenPipeError:

@@ -11,7 +11,7 @@ import orjson
 
 from model.errors import BulkError
 from service.bulk.plan import Plan, Stretch, difference, read_plan
-from service.bulk.storage import LOCKS, Storage
+from service.bulk.storage import LOCK, Storage
 
 PLAN = "_plan.json"
 MANIFEST = "_manifest.json"
@@ -30,7 +30,7 @@ def begin(output: Storage, plan: Plan, restart: bool) -> dict[str, dict[str, Any
         clear(output)
     stored = output.read(PLAN)
     if stored is None:
-        foreign = [name for name in output.names() if name not in LOCKS]
+        foreign = [name for name in output.names() if name != LOCK]
         if foreign:
             raise BulkError(
                 f"{output.address}: is not empty and holds no run ({foreign[0]}); left as it is"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -34,6 +33,7 @@ _BATCH = 1000
 _RESULT_COLUMNS = (
     "language",
     "topics",
+    "scope",
     "scores",
     "needs_review",
     "reasons",
@@ -191,7 +191,7 @@ def _to_parquet(
             table = table.append_column(name, pa.array(values, pa.int64()))
     for name, array in _arrays(columns, classifier).items():
         table = table.append_column(name, array)
-    unlike = {plan.options.text_column, plan.id_column or "id"}
+    unlike = {plan.options.text_column, plan.id_column or "id", "scope"}
     sink = pa.BufferOutputStream()
     pq.write_table(
         table,
@@ -235,6 +235,7 @@ def _arrays(columns: Columns, classifier: Classifier) -> dict[str, pa.Array]:
     return {
         "language": pa.array(decisions.languages, pa.string()),
         "topics": _lists(topics, decisions.given, decisions.n_given),
+        "scope": pa.array(decisions.scope),
         "scores": pa.StructArray.from_arrays(scores, names=topics),
         "needs_review": pa.array(decisions.needs_review),
         "reasons": _lists(REASONS, patterns, n_reasons),
@@ -266,7 +267,7 @@ def _to_jsonl(
     places: _Places | None,
     columns: Columns,
     classifier: Classifier,
-) -> bytes:
+) -> Any:
     objects = rows.objects if rows.table is None else _objects(plan, part, rows)
     taken = _taken(plan)
     lines = []
@@ -304,16 +305,18 @@ def _results(
     values = zip(
         decisions.languages,
         topic_lists(decisions, classifier.topics),
+        decisions.scope.tolist(),
         decisions.scores.tolist(),
         reason_lists(decisions),
         columns.truncated.tolist(),
         decisions.coverage.tolist(),
         strict=True,
     )
-    for language, topics, scores, reasons, truncated, coverage in values:
+    for language, topics, scope, scores, reasons, truncated, coverage in values:
         yield {
             "language": language,
             "topics": topics,
+            "scope": scope,
             "scores": dict(zip(classifier.topics, scores, strict=True)),
             "needs_review": bool(reasons),
             "reasons": reasons,
@@ -332,18 +335,17 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-def _compressed(codec: str) -> Callable[[bytes], bytes]:
-    def compress(content: bytes) -> bytes:
-        sink = io.BytesIO()
-        with pa.CompressedOutputStream(pa.PythonFile(sink, "w"), codec) as stream:
+def _compressed(codec: str) -> Callable[[bytes], Any]:
+    def compress(content: bytes) -> Any:
+        sink = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(sink, codec) as stream:
             stream.write(content)
-            stream.flush()
         return sink.getvalue()
 
     return compress
 
 
-_COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+_COMPRESS: dict[str, Callable[[bytes], Any]] = {
     "jsonl": bytes,
     "jsonl.gz": _compressed("gzip"),
     "jsonl.zst": _compressed("zstd"),

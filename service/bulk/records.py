@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Container, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
@@ -154,13 +155,18 @@ def _read_parquet(storage: Storage, plan: Plan, stretch: Stretch) -> Iterator[_B
     behind = 0
     with open_parquet(storage, plan.files[stretch.file].path) as parquet:
         for batch in parquet.iter_batches(
-            min(_BATCH_ROWS, plan.options.part_rows),
+            _batch_rows(plan.options.part_rows),
             row_groups=range(stretch.start, stretch.stop),
             use_threads=False,
         ):
             behind += batch.num_rows
             texts = _plain_text(batch.column(plan.options.text_column))
             yield batch, batch.num_rows, pc.sum(pc.binary_length(texts)).as_py() or 0, behind
+
+
+def _batch_rows(part_rows: int) -> int:
+    """Rows read at once: a whole part in as few equal batches as their bound allows."""
+    return math.ceil(part_rows / math.ceil(part_rows / _BATCH_ROWS))
 
 
 def _plain_text(column: pa.Array) -> pa.Array:
@@ -201,7 +207,7 @@ def _open_bytes(storage: Storage, file: InputFile) -> tuple[IO[bytes], io.Buffer
     stored = storage.open(file.path)
     if file.codec is None:
         raw: Any = stored
-    return stored, io.BufferedReader(raw, _BLOCK)
+        return stored, io.BufferedReader(raw, _BLOCK)
     stream = pa.CompressedInputStream(pa.PythonFile(stored, "r"), file.codec)
     return stored, io.BufferedReader(stream, _BLOCK)
 
@@ -330,26 +336,30 @@ _TYPES: dict[frozenset[type], str] = {
     frozenset((int, float)): "double",
     frozenset((bool,)): "bool",
     frozenset((str, int)): "string",
+    frozenset((list,)): "strings",
 }
 _ARROW = {
     "string": pa.string(),
     "int64": pa.int64(),
     "double": pa.float64(),
     "bool": pa.bool_(),
+    "strings": pa.list_(pa.string()),
     "json": pa.string(),
 }
-OTHER = "other"
+OTHER = "other_columns"
 """The column that holds, as JSON, the keys that no object of the sample had."""
 
 
 def column_types(sample: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Names and types of the columns that hold the objects: string, int64, double, bool, or json where nothing narrower does."""
+    """Names and types of the columns that hold the objects: string, int64, double, bool, strings, or json where nothing narrower does."""
     found: dict[str, set[type]] = {}
     for entry in sample:
         for name, value in entry.items():
             kinds = found.setdefault(name, set())
-            if value is not None:
-                kinds.add(type(value))
+            if _is_strings(value):
+                kinds.add(list)
+            elif value is not None:
+                kinds.add(object if isinstance(value, list) else type(value))
     return [(name, _TYPES.get(frozenset(kinds), "json")) for name, kinds in found.items()]
 
 
@@ -377,8 +387,23 @@ def to_table(plan: Plan, part: Part, rows: Rows) -> None:
         for name, kind in known.items()
     }
     if plan.kind == "jsonl":
-        columns[OTHER] = pa.array([_others(entry, known) for entry in rows.objects], pa.string())
+        other = OTHER
+        while other in known:
+            other += "_"
+        columns[other] = pa.array([_others(entry, known) for entry in rows.objects], pa.string())
     rows.table = pa.table(columns)
+
+
+def _is_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "int64": lambda value: type(value) is int and -(2**63) <= value < 2**63,
+    "double": lambda value: type(value) in {int, float},
+    "bool": lambda value: type(value) is bool,
+    "strings": _is_strings,
+}
 
 
 def _misfit(entry: dict[str, Any], known: dict[str, str]) -> str | None:
@@ -386,8 +411,7 @@ def _misfit(entry: dict[str, Any], known: dict[str, str]) -> str | None:
         value = entry.get(name)
         if value is None or kind in {"string", "json"}:
             continue
-        allowed = {"int64": (int,), "double": (int, float), "bool": (bool,)}[kind]
-        if type(value) not in allowed or (kind == "int64" and not -(2**63) <= value < 2**63):
+        if not _FITS[kind](value):
             return f'column "{name}": expected {kind}, got {str(value)[:100]!r}'
     return None
 
@@ -399,7 +423,7 @@ def _cell(value: Any, kind: str) -> Any:
 
 
 def _others(entry: dict[str, Any], known: dict[str, str]) -> str | None:
-    unknown = {name: value for name, value in entry.items() if name not in known and name != OTHER}
+    unknown = {name: value for name, value in entry.items() if name not in known}
     return orjson.dumps(unknown).decode() if unknown else None
 
 

@@ -43,7 +43,7 @@ def run(
     storage = Storage(_absolute(output))
     storage.make()
     with storage.locked():
-        storage.wait_for_workers()
+        storage.wait_for_workers(folder.PLAN)
         done = folder.begin(storage, plan, restart)
         _work(plan, storage, version, engine, done)
         return folder.end(storage, plan)

@@ -17,8 +17,9 @@ import fsspec
 from model.artifact import STAGING_PREFIX, sync_folder
 from model.errors import BulkError
 
-_LOCK = "_lock"
-_LOCK_SECONDS = 30.0
+LOCK = "_lock"
+_LOCK_SECONDS = 10.0
+_LOOK_SECONDS = 0.05
 _OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "memory"))
 """Stores where a file appears whole when its upload ends; elsewhere it is uploaded beside and moved."""
 
@@ -131,34 +132,29 @@ class Storage:
         if not self.is_local:
             yield
             return
-        with Path(self.within(_LOCK)).open("a") as stream:
-            deadline = time.monotonic() + _LOCK_SECONDS
-            while not _try_lock(stream, fcntl.LOCK_EX):
-                if time.monotonic() > deadline:
-                    raise BulkError(f"{self.address}: another run is writing here")
-                time.sleep(0.05)
+        with Path(self.within(LOCK)).open("a") as stream:
+            if not _lock(stream):
+                raise BulkError(f"{self.address}: another run is writing here")
             yield
 
     @contextmanager
-    def joined(self) -> Iterator[None]:
-        """Held by a worker process for its life, so that no later run starts while it may still write."""
+    def joined(self, name: str) -> Iterator[None]:
+        """Held on a file of this folder by a worker process for its life, so that no later run starts while it may still write."""
         if not self.is_local:
             yield
             return
-        with Path(self.within(_WORKERS_LOCK)).open("a") as stream:
+        with Path(self.within(name)).open("r+") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH)
             yield
 
-    def wait_for_workers(self) -> None:
-        """Waits until the worker processes of a killed run have ended; BulkError where they do not."""
-        if not self.is_local:
+    def wait_for_workers(self, name: str) -> None:
+        """Waits until the worker processes of a killed run have let go of a file; BulkError where they do not."""
+        path = Path(self.within(name))
+        if not self.is_local or not path.exists():
             return
-        with Path(self.within(_WORKERS_LOCK)).open("a") as stream:
-            deadline = time.monotonic() + _LOCK_SECONDS
-            while not _try_lock(stream, fcntl.LOCK_EX):
-                if time.monotonic() > deadline:
-                    raise BulkError(f"{self.address}: workers of an earlier run are still writing")
-                time.sleep(0.05)
+        with path.open("r+") as stream:
+            if not _lock(stream):
+                raise BulkError(f"{self.address}: workers of an earlier run are still writing")
 
     def sweep(self) -> None:
         """Removes files that killed processes left half-written."""
@@ -166,10 +162,6 @@ class Storage:
             for name in self.names(folder):
                 if STAGING_PREFIX in name:
                     self.remove(f"{folder}/{name}" if folder else name)
-
-
-_WORKERS_LOCK = "_workers"
-LOCKS = (_LOCK, _WORKERS_LOCK)
 
 
 def _resolve(address: str) -> tuple[Any, str]:
@@ -199,12 +191,18 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _try_lock(stream: IO[str], kind: int) -> bool:
-    try:
-        fcntl.flock(stream, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _lock(stream: IO[str]) -> bool:
+    """Takes a lock alone; False where others hold it for too long."""
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return True
 
 
 def _write_local(path: Path, content: Any) -> None:
