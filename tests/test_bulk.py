@@ -37,6 +37,19 @@ def rows(passages):
     return [{"id": p.id, "day": i % 7, "text": p.text} for i, p in enumerate(passages)]
 
 
+@pytest.fixture(scope="module")
+def plain(rows, version, tmp_path_factory):
+    """What comes out for the rows as plain JSONL, days as text."""
+    folder = tmp_path_factory.mktemp("plain")
+    write_jsonl(folder / "in.jsonl", as_text(rows))
+    bulk(folder / "in.jsonl", folder / "out", version)
+    return read_jsonl(folder / "out")
+
+
+def as_text(rows):
+    return [{**row, "day": str(row["day"])} for row in rows]
+
+
 @pytest.fixture
 def source(rows, tmp_path):
     path = tmp_path / "in.jsonl"
@@ -125,8 +138,8 @@ def test_parquet_results_are_those_of_the_service(rows, tmp_path, version, clien
 
 
 @pytest.mark.parametrize("kind", ["jsonl.gz", "jsonl.zst", "csv", "csv.gz", "parquet", "folder"])
-def test_every_input_gives_the_same_results(kind, rows, tmp_path, version, source):
-    rows = [{**row, "day": str(row["day"])} for row in rows]
+def test_every_input_gives_the_same_results(kind, rows, tmp_path, version, plain):
+    rows = as_text(rows)
     path = tmp_path / f"other.{kind}"
     if kind == "folder":
         path = tmp_path / "folder"
@@ -151,16 +164,14 @@ def test_every_input_gives_the_same_results(kind, rows, tmp_path, version, sourc
             .compress(lines)
             .to_pybytes()
         )
-    write_jsonl(source, rows)
-    options = Options(part_rows=50, output_format="jsonl")
-    bulk(source, tmp_path / "plain", version, options)
-    bulk(path, tmp_path / "out", version, options)
-    assert read_jsonl(tmp_path / "out") == read_jsonl(tmp_path / "plain")
+    bulk(path, tmp_path / "out", version, Options(part_rows=50, output_format="jsonl"))
+    assert read_jsonl(tmp_path / "out") == plain
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl.gz", "jsonl.zst"])
-def test_output_formats_hold_the_same(kind, source, tmp_path, version):
-    bulk(source, tmp_path / "plain", version)
+def test_output_formats_hold_the_same(kind, rows, tmp_path, version, plain):
+    source = tmp_path / "in.jsonl"
+    write_jsonl(source, as_text(rows))
     bulk(source, tmp_path / "out", version, Options(part_rows=50, output_format=kind))
     parts = sorted((tmp_path / "out").glob("part-*"))
     if kind == "parquet":
@@ -172,7 +183,7 @@ def test_output_formats_hold_the_same(kind, source, tmp_path, version):
             for part in parts
             for line in pa.input_stream(part, compression="detect").read().splitlines()
         ]
-    assert found == read_jsonl(tmp_path / "plain")
+    assert found == plain
 
 
 def test_input_columns_named_like_results_are_kept_under_another_name(tmp_path, version):

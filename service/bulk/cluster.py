@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import tempfile
 import time
 from collections.abc import Iterator
@@ -76,6 +77,7 @@ def run_on_cluster(
     scheduler: str | None,
 ) -> None:
     """Does what is missing on a Dask cluster: the one at `scheduler`, or one of `jobs` workers made here for this run."""
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what is lost is told below
     with _scheduler(jobs, scheduler) as address:
         for attempt in range(_TRIES):
             try:
@@ -83,6 +85,7 @@ def run_on_cluster(
             except _LOST as error:
                 if attempt == _TRIES - 1:
                     raise BulkError(f"{address}: the cluster was lost: {error}") from error
+                progress.note(f"connection or workers lost ({type(error).__name__}); going on")
                 time.sleep(_WAIT_SECONDS)
             else:
                 return
@@ -116,7 +119,7 @@ def _attempt(plan: Plan, output: Storage, version: Path, progress: Progress, add
             client.submit(do_stretch, name, stretch, pure=False, retries=_TASK_RETRIES)
             for stretch in pending(plan, done)
         ]
-        for future in distributed.as_completed(futures):
+        for future in distributed.as_completed(futures, loop=client.loop):
             outcome = future.result()
             if isinstance(outcome, str):
                 raise BulkError(outcome)

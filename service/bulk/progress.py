@@ -45,6 +45,13 @@ class Progress:
         if time.monotonic() - self._shown >= self._every:
             self._show()
 
+    def note(self, message: str) -> None:
+        """Says something between two lines of progress."""
+        print(f"{self._line_end()}{message}", file=sys.stderr, flush=True)
+
+    def _line_end(self) -> str:
+        return "\r\x1b[K" if self._terminal else ""
+
     def line(self) -> str:
         """The progress in words."""
         seconds = max(time.monotonic() - self._began, 1e-9)
