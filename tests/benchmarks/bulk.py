@@ -65,7 +65,7 @@ def measure(rows: int, version: Path, folder: Path, options: argparse.Namespace)
     command += ["--model", version, "--jobs", options.jobs, "--engine", options.engine]
     seconds, cpu, memory = watch([str(part) for part in command])
     report(f"service bulk, {options.engine}", rows, seconds, cpu, memory)
-    bulk_rate = rows / seconds
+    bulk_rate, bulk_cpu = rows / seconds, cpu / rows * 1e6
     if not options.no_loop:
         # By its module's name: joblib's processes find functions of a module, not of a script.
         script = "import sys, bulk; bulk.loop(*sys.argv[1:])"
@@ -73,10 +73,12 @@ def measure(rows: int, version: Path, folder: Path, options: argparse.Namespace)
         seconds, cpu, memory = watch([str(part) for part in (*plain, options.jobs)])
         report("scikit-learn + joblib", rows, seconds, cpu, memory)
     after = score_alone(version, source)
-    alone = (before + after) / 2
+    for when, (rate, own) in (("before", before), ("after", after)):
+        print(f"  scorer alone, {when:6}     {'':9}  {rate:8,.0f}/s  {own:6.1f} µs CPU a passage")
+    alone = (before[0] + after[0]) / 2
     print(
-        f"  scorer alone, one process: {before:,.0f}/s before, {after:,.0f}/s after; "
-        f"bulk / ({options.jobs} x scorer) = {bulk_rate / (options.jobs * alone):.2f}\n"
+        f"  bulk / ({options.jobs} x scorer): {bulk_rate / (options.jobs * alone):.2f} by the clock, "
+        f"{(before[1] + after[1]) / 2 / bulk_cpu:.2f} by processor time\n"
     )
 
 
@@ -105,16 +107,17 @@ def join(first: list[str], second: list[str]) -> list[str]:
     return first[: len(first) // 2] + second[len(second) // 2 :]
 
 
-def score_alone(version: Path, source: Path) -> float:
-    """Texts a second that one process scores, read and warm."""
+def score_alone(version: Path, source: Path) -> tuple[float, float]:
+    """Texts a second that one process scores, read and warm; and microseconds of processor time for each."""
     classifier = Classifier.load(version)
     batches = pq.ParquetFile(source).iter_batches(SCORED_ALONE, columns=["text"])
     texts = next(batches).column("text").to_pylist()
     classifier.predict_proba(texts)
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     for start in range(0, len(texts), 1000):
         classifier.predict_proba(texts[start : start + 1000])
-    return len(texts) / (time.perf_counter() - began)
+    cpu = time.process_time() - cpu
+    return len(texts) / (time.perf_counter() - began), cpu / len(texts) * 1e6
 
 
 def watch(command: list[str]) -> tuple[float, float, float]:
