@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from model.classifier import Classifier
     from model.errors import (
         ArtifactError,
-        BulkError,
         PassageError,
         RegistryError,
         SettingsError,
@@ -35,7 +34,6 @@ _HOMES = {
     "model.classifier": ("Classifier",),
     "model.errors": (
         "ArtifactError",
-        "BulkError",
         "PassageError",
         "RegistryError",
         "SettingsError",
@@ -51,7 +49,6 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "ArtifactError",
-    "BulkError",
     "Classifier",
     "Contribution",
     "Explanation",
