@@ -153,12 +153,13 @@ def _sample(process: subprocess.Popen[bytes], peaks: list[float]) -> None:
 
 def _tree(pid: int) -> Iterator[int]:
     yield pid
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return
-    for child in children:
-        yield from _tree(int(child))
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = listed.read_text().split()
+        except OSError:
+            continue
+        for child in children:
+            yield from _tree(int(child))
 
 
 def _memory(pid: int) -> float:
