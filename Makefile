@@ -48,7 +48,8 @@ image: ## build the container image
 lock: dev ## resolve the requirements anew
 	$(LOCK) --output-file requirements.txt
 	$(LOCK) --extra training --constraints requirements.txt --output-file requirements-training.txt
-	$(LOCK) --extra training --extra dev --extra bench --constraints requirements-training.txt --output-file requirements-dev.txt
+	$(LOCK) --extra cluster --constraints requirements.txt --output-file requirements-cluster.txt
+	$(LOCK) --extra training --extra cluster --extra dev --extra bench --constraints requirements-training.txt --output-file requirements-dev.txt
 
 env: $(VENV)/.env ## the environment for serving and training
 dev: $(VENV)/.dev ## the environment for tests

@@ -16,6 +16,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model import artifact
+from model.decisions import COVERAGE_DIGITS, Decisions, ordered, rounded
 from model.errors import ArtifactError, UnknownNameError, unknown_name
 from model.language import LanguageVotes
 from model.lexicon import Lexicon
@@ -48,6 +50,7 @@ OPERATING_POINTS = (BALANCED, "precision", "recall")
 
 _CHUNK_CHARACTERS = 100_000
 """Characters scored at once; bounds the memory of a batch to some tens of megabytes."""
+
 
 _HALF = np.uint64(32)
 
@@ -85,13 +88,14 @@ class Tables:
         return np.array([self.nothing])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Reading:
     """Texts as the entries of their words, and the memory that the entries are from."""
 
     texts: list[list[WordEntry]]
     met: MetWords
 
+    @cached_property
     def numbers(self) -> tuple[IntArray, IntArray]:
         """Numbers of all words and the text of each; a word that is none, number 0, ends each text."""
         numbers: list[int] = []
@@ -101,6 +105,15 @@ class _Reading:
             numbers.append(0)
             lengths.append(len(entries) + 1)
         return np.array(numbers, dtype=np.int64), np.repeat(np.arange(len(lengths)), lengths)
+
+
+@dataclass(frozen=True, slots=True)
+class _OperatingPoint:
+    """Thresholds of the topics as probabilities and as log-odds, shape (n_topics,), and that of being in scope."""
+
+    thresholds: FloatArray
+    threshold_odds: FloatArray
+    scope_threshold: float
 
 
 class Classifier:
@@ -178,33 +191,69 @@ class Classifier:
 
     def predict(self, texts: Sequence[str], operating_point: str = BALANCED) -> list[Prediction]:
         """Decides on topics at an operating point, and says where a person should look; a text of unknown words alone gets no topic."""
-        thresholds = self.thresholds(operating_point)
-        scope_threshold = self._scope_thresholds[operating_point]
-        threshold_odds = logit(thresholds)
         predictions = []
+        point = self._operating_point(operating_point)
         for reading in self._read(texts):
-            all_log_odds = self._log_odds(reading)
-            log_odds = all_log_odds[:, 1:]
-            scopes = sigmoid(all_log_odds[:, 0])
-            scores = sigmoid(log_odds)
-            given = (scores >= thresholds) & (scopes >= scope_threshold)[:, None]
-            near = np.abs(log_odds - threshold_odds).min(axis=1)
-            for i, (found, row) in enumerate(zip(reading.texts, scores.tolist(), strict=True)):
-                language, coverage = self._language(found), _coverage(found)
-                topics = np.flatnonzero(given[i]).tolist() if coverage else []
-                topics.sort(key=row.__getitem__, reverse=True)
-                supported = not self.languages or language in self.languages
-                predictions.append(
-                    Prediction(
-                        tuple([self.topics[t] for t in topics]),
-                        dict(zip(self.topics, row, strict=True)),
-                        float(scopes[i]),
-                        language,
-                        coverage,
-                        self._review.reasons(supported, len(found), coverage, float(near[i])),
-                    )
-                )
+            if len(reading.texts) == 1:
+                predictions.append(self._predict_one(reading, point))
+            else:
+                predictions += self._decide_many(reading, point).predictions(self.topics)
         return predictions
+
+    def decisions(self, texts: Sequence[str], operating_point: str = BALANCED) -> Decisions:
+        """As `predict`, in columns: for many texts, at a fraction of the cost."""
+        point = self._operating_point(operating_point)
+        first, *others = (self._decide_many(reading, point) for reading in self._read(texts))
+        return first.followed_by(others)
+
+    def _operating_point(self, name: str) -> _OperatingPoint:
+        thresholds = self.thresholds(name)
+        return _OperatingPoint(thresholds, logit(thresholds), self._scope_thresholds[name])
+
+    def _predict_one(self, reading: _Reading, point: _OperatingPoint) -> Prediction:
+        """As `_decide_many`, for one text; for so little, Python is quicker than arrays."""
+        (entries,) = reading.texts
+        log_odds = self._log_odds(reading)[0]
+        scope, *scores = sigmoid(log_odds).tolist()
+        language, coverage = self._language(entries), _coverage(entries)
+        topics = []
+        if coverage and scope >= point.scope_threshold:
+            topics = np.flatnonzero(np.array(scores) >= point.thresholds).tolist()
+            topics.sort(key=scores.__getitem__, reverse=True)
+        supported = not self.languages or language in self.languages
+        near = float(np.abs(log_odds[1:] - point.threshold_odds).min())
+        return Prediction(
+            tuple([self.topics[t] for t in topics]),
+            dict(zip(self.topics, scores, strict=True)),
+            scope,
+            language,
+            coverage,
+            self._review.reasons(supported, len(entries), coverage, near),
+        )
+
+    def _decide_many(self, reading: _Reading, point: _OperatingPoint) -> Decisions:
+        log_odds = self._log_odds(reading)
+        probabilities = sigmoid(log_odds)
+        scope, scores = probabilities[:, 0], probabilities[:, 1:]
+        numbers, _ = reading.numbers
+        arrays = reading.met.arrays()
+        lengths = np.array([len(entries) + 1 for entries in reading.texts], dtype=np.int64)
+        starts = lengths.cumsum() - lengths
+        known = np.add.reduceat(arrays.stems.take(numbers) != UNKNOWN_STEM, starts, dtype=np.int64)
+        n_words = lengths - 1
+        coverage = rounded(known / np.maximum(n_words, 1), COVERAGE_DIGITS)
+        allowed = (coverage > 0.0) & (scope >= point.scope_threshold)
+        languages = self._votes.winners(arrays.votes.take(numbers), starts, self.languages)
+        supported = [not self.languages or language in self.languages for language in languages]
+        near = np.abs(log_odds[:, 1:] - point.threshold_odds).min(axis=1)
+        return Decisions(
+            scores,
+            scope,
+            *ordered((scores >= point.thresholds) & allowed[:, None], scores),
+            languages,
+            coverage,
+            self._review.reasons_of_many(np.array(supported, dtype=bool), n_words, coverage, near),
+        )
 
     def thresholds(self, operating_point: str = BALANCED) -> FloatArray:
         """The probability at which each topic is given to a text in scope, shape (n_topics,)."""
@@ -293,7 +342,7 @@ class Classifier:
         """Active rows of many texts: the terms of each, then the pairs of each, then the concepts of each; and the lengths."""
         tables = self._tables
         n, size = len(reading.texts), len(tables.rows)
-        numbers, text_of = reading.numbers()
+        numbers, text_of = reading.numbers
         arrays = reading.met.arrays()
         offsets = text_of * size
         ends = np.arange(n) * size + tables.nothing
@@ -407,7 +456,7 @@ def _coverage(entries: list[WordEntry]) -> float:
     if not entries:
         return 0.0
     known = sum([entry[STEM] != UNKNOWN_STEM for entry in entries])
-    return round(known / len(entries), 4)
+    return round(known / len(entries), COVERAGE_DIGITS)
 
 
 def _listed(text: str, places: dict[Span, FloatArray], column: int) -> tuple[Contribution, ...]:

@@ -6,6 +6,7 @@ VigieError                what a caller can catch to catch them all
 ├── PassageError          a passage that cannot be read, with file and line
 ├── ArtifactError         a version folder that is missing, altered or from another format
 ├── RegistryError         a registry without the version asked for, or with nothing live
+├── BulkError             a bulk run that cannot start or go on: input, output or cluster
 └── SettingsError         a setting that is unknown or has a bad value
 """
 
@@ -37,6 +38,10 @@ class ArtifactError(VigieError):
 
 class RegistryError(VigieError):
     """The registry cannot do what was asked of it."""
+
+
+class BulkError(VigieError):
+    """A bulk run cannot start or go on; the message says which file, folder or address is at fault."""
 
 
 class SettingsError(VigieError):

@@ -12,12 +12,16 @@ from collections.abc import Sequence
 from importlib import resources
 
 import numpy as np
+import numpy.typing as npt
 
 from model.text import is_latin
 
 UNDETERMINED = "und"
 _OTHER_SCRIPT_VOTES = 2.0
 _LEAST_VOTES = 1.0
+_VOTE_STEPS = 2**20
+"""Votes are whole multiples of one part in these: their sums are exact, whatever the order and whatever the batch."""
+
 _SUPPORTED_ADVANTAGE = 1.2
 
 
@@ -42,7 +46,7 @@ class LanguageVotes:
         self._other_script = len(kinds) + 1
         self.table = np.zeros((len(kinds) + 2, len(self.languages)))
         for columns, kind in kinds.items():
-            self.table[kind, list(columns)] = 1.0 / np.sqrt(len(columns))
+            self.table[kind, list(columns)] = round(_VOTE_STEPS / len(columns) ** 0.5) / _VOTE_STEPS
         self.table[self._other_script, -1] = _OTHER_SCRIPT_VOTES
 
     @classmethod
@@ -57,6 +61,21 @@ class LanguageVotes:
         if kind is not None:
             return kind
         return 0 if is_latin(folded) else self._other_script
+
+    def winners(
+        self, kinds: npt.NDArray[np.int16], starts: npt.NDArray[np.int64], supported: Sequence[str]
+    ) -> list[str]:
+        """The language that the votes of each text's words speak for; ``und`` where nothing speaks for any.
+
+        `kinds` are those of all words, text after text, `starts` the place of each text's first; no text may be without a word. A
+        supported language wins unless another is clearly ahead.
+        """
+        votes = np.add.reduceat(self.table.take(kinds, axis=0), starts, axis=0)
+        advantages = [_SUPPORTED_ADVANTAGE if name in supported else 1.0 for name in self.languages]
+        votes *= advantages
+        best = votes.argmax(axis=1)
+        best[votes.max(axis=1) < _LEAST_VOTES] = len(self.languages) - 1
+        return [self.languages[column] for column in best.tolist()]
 
     def winner(self, kinds: Sequence[int], supported: Sequence[str]) -> str:
         """The language that the votes of a text's words speak for; ``und`` where nothing speaks for any.

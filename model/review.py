@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 OTHER_LANGUAGE = "other_language"
 TOO_SHORT = "too_short"
 LOW_COVERAGE = "low_vocabulary_coverage"
@@ -41,3 +44,21 @@ class ReviewRules:
         if distance < self.near_threshold:
             found.append(NEAR_THRESHOLD)
         return tuple(found)
+
+    def reasons_of_many(
+        self,
+        language_supported: npt.NDArray[np.bool_],
+        n_words: npt.NDArray[np.int64],
+        coverage: npt.NDArray[np.float64],
+        distance: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.bool_]:
+        """As `reasons`, for n texts: all arguments have shape (n,), the answer (n, len(REASONS)), columns in their order."""
+        too_short = n_words < self.fewest_words
+        return np.column_stack(
+            (
+                ~language_supported & ~too_short,
+                too_short,
+                (n_words > 0) & (coverage < self.lowest_coverage),
+                distance < self.near_threshold,
+            )
+        )

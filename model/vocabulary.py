@@ -35,12 +35,14 @@ VOTE: Final = 4
 class WordArrays:
     """The entries of words by their number, for looking up many at once.
 
-    `stems` has shape (n,); `rows` (n, 2), filled up with `NO_ROW`; `concepts` (n, MOST_CONCEPTS), filled up with `NO_CONCEPT`.
+    `stems` and `votes` have shape (n,); `rows` (n, 2), filled up with `NO_ROW`; `concepts` (n, MOST_CONCEPTS), filled up with
+    `NO_CONCEPT`.
     """
 
     stems: npt.NDArray[np.uint64]
     rows: npt.NDArray[np.int64]
     concepts: npt.NDArray[np.int16]
+    votes: npt.NDArray[np.int16]
 
     @classmethod
     def of(cls, entries: Sequence[WordEntry]) -> WordArrays:
@@ -50,6 +52,7 @@ class WordArrays:
             np.array([entry[STEM] for entry in entries], dtype=np.uint64),
             np.full((n, 2), NO_ROW, np.int64),
             np.full((n, MOST_CONCEPTS), NO_CONCEPT, np.int16),
+            np.array([entry[VOTE] for entry in entries], dtype=np.int16),
         )
         for place, entry in enumerate(entries):
             arrays.rows[place, : len(entry[ROWS])] = entry[ROWS]
@@ -62,6 +65,7 @@ class WordArrays:
             np.concatenate((self.stems, other.stems)),
             np.concatenate((self.rows, other.rows)),
             np.concatenate((self.concepts, other.concepts)),
+            np.concatenate((self.votes, other.votes)),
         )
 
 

@@ -1,4 +1,4 @@
-"""Command line of the service: ``python -m service {serve,classify,models,keys,feedback,database}``."""
+"""Command line of the service: ``python -m service {serve,classify,bulk,models,keys,feedback,database}``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.errors import VigieError
+from service.bulk import command as bulk
 from service.commands import add_commands
 
 REGISTRY = Path("var/registry")
@@ -56,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument("--explain", action="store_true", help="give the words behind each topic")
     classify.add_argument("--json", action="store_true", help="JSONL on a terminal too")
     classify.set_defaults(run=_classify)
+
+    _add_model_options(bulk.add_command(commands))
 
     models = commands.add_parser("models", help="look at versions, change the live one")
     models.add_argument("--registry", type=Path, default=REGISTRY, metavar="DIR")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from model.classifier import Classifier
+from model.decisions import Decisions, rounded
 from model.errors import UnknownNameError, unknown_name
 from model.prediction import Explanation, Prediction
 
@@ -49,6 +53,26 @@ def classify(
             }
         results.append(result)
     return results
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What Results say of n texts, in columns: as `decisions`, with probabilities rounded as in a Result; `truncated` has shape (n,)."""
+
+    decisions: Decisions
+    truncated: npt.NDArray[np.bool_]
+
+
+def classify_columns(
+    classifier: Classifier, texts: Sequence[str], operating_point: str, max_characters: int
+) -> Columns:
+    """What `classify` says of each text, as columns: for archives, where a Result a text costs more than its score."""
+    read = [text[:max_characters] for text in texts]
+    decisions = classifier.decisions(read, operating_point)
+    truncated = np.array([len(text) > max_characters for text in texts], dtype=bool)
+    scores = rounded(decisions.scores, SCORE_DIGITS)
+    scope = rounded(decisions.scope, SCORE_DIGITS)
+    return Columns(replace(decisions, scores=scores, scope=scope), truncated)
 
 
 def check_topics(classifier: Classifier, topics: Sequence[str] | None) -> None:
