@@ -82,11 +82,6 @@ class Tables:
         """The row that adds nothing."""
         return len(self.rows) - 1
 
-    @property
-    def end(self) -> IntArray:
-        """The row that adds nothing, as an array of one."""
-        return np.array([self.nothing])
-
 
 @dataclass(frozen=True)
 class _Reading:
@@ -134,11 +129,11 @@ class Classifier:
         self._votes = LanguageVotes.default()
         self._vocabulary = Vocabulary(terms, lexicon, self._votes)
         self._review = ReviewRules(**manifest["review"])
-        self._thresholds = {
-            point: np.array([topic["threshold"] for topic in listed], dtype=np.float64)
-            for point, listed in manifest["operating_points"].items()
+        self._points = {
+            name: _operating_point(listed, manifest["scope"]["thresholds"][name])
+            for name, listed in manifest["operating_points"].items()
         }
-        self._scope_thresholds: dict[str, float] = manifest["scope"]["thresholds"]
+        self._end = np.array([tables.nothing])
         self._triangles: dict[int, IntArray] = {}
 
     @classmethod
@@ -192,7 +187,7 @@ class Classifier:
     def predict(self, texts: Sequence[str], operating_point: str = BALANCED) -> list[Prediction]:
         """Decides on topics at an operating point, and says where a person should look; a text of unknown words alone gets no topic."""
         predictions = []
-        point = self._operating_point(operating_point)
+        point = self._point(operating_point)
         for reading in self._read(texts):
             if len(reading.texts) == 1:
                 predictions.append(self._predict_one(reading, point))
@@ -202,13 +197,9 @@ class Classifier:
 
     def decisions(self, texts: Sequence[str], operating_point: str = BALANCED) -> Decisions:
         """As `predict`, in columns: for many texts, at a fraction of the cost."""
-        point = self._operating_point(operating_point)
+        point = self._point(operating_point)
         first, *others = (self._decide_many(reading, point) for reading in self._read(texts))
         return first.followed_by(others)
-
-    def _operating_point(self, name: str) -> _OperatingPoint:
-        thresholds = self.thresholds(name)
-        return _OperatingPoint(thresholds, logit(thresholds), self._scope_thresholds[name])
 
     def _predict_one(self, reading: _Reading, point: _OperatingPoint) -> Prediction:
         """As `_decide_many`, for one text; for so little, Python is quicker than arrays."""
@@ -257,11 +248,12 @@ class Classifier:
 
     def thresholds(self, operating_point: str = BALANCED) -> FloatArray:
         """The probability at which each topic is given to a text in scope, shape (n_topics,)."""
-        if operating_point not in self._thresholds:
-            raise UnknownNameError(
-                unknown_name("operating point", operating_point, self._thresholds)
-            )
-        return self._thresholds[operating_point]
+        return self._point(operating_point).thresholds.copy()
+
+    def _point(self, name: str) -> _OperatingPoint:
+        if name not in self._points:
+            raise UnknownNameError(unknown_name("operating point", name, self._points))
+        return self._points[name]
 
     def explain(self, text: str, topic: str) -> Explanation:
         """What each stretch of the text adds to a topic's log-odds; exact, strongest first.
@@ -335,7 +327,7 @@ class Classifier:
             square = tables.concept_rows.take(listed, axis=0).take(listed, axis=1)
             active.append(square.ravel().take(self._triangle(len(numbers))))
             lengths[2] += len(active[1])
-        active.append(tables.end)
+        active.append(self._end)
         return np.concatenate(active), np.array(lengths)
 
     def _active_of_many(self, reading: _Reading) -> tuple[IntArray, IntArray]:
@@ -443,6 +435,11 @@ class Classifier:
                 places[span] = places.get(span, 0.0) + weights / len(spans)
 
 
+def _operating_point(listed: list[dict[str, Any]], scope_threshold: float) -> _OperatingPoint:
+    thresholds = np.array([topic["threshold"] for topic in listed], dtype=np.float64)
+    return _OperatingPoint(thresholds, logit(thresholds), scope_threshold)
+
+
 def _normalised(sums: FloatArray, scale: float) -> FloatArray:
     """A block's part of the log-odds from the sums of its rows: the block is scaled to length 1, then by `scale`."""
     norms = np.sqrt(sums[:, :1])
@@ -496,9 +493,11 @@ def pair_keys(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> npt.NDArray[
 
 
 def sigmoid(log_odds: FloatArray) -> FloatArray:
-    """Probabilities of log-odds."""
-    with np.errstate(over="ignore"):
-        return 1.0 / (1.0 + np.exp(-log_odds))
+    """Probabilities of log-odds; by the hyperbolic tangent, which does not overflow."""
+    halves = np.tanh(log_odds * 0.5)
+    halves += 1.0
+    halves *= 0.5
+    return halves
 
 
 def logit(probabilities: FloatArray) -> FloatArray:

@@ -176,11 +176,11 @@ def test_other_languages_are_sent_to_review(classifier, text, language, reason):
     assert prediction.needs_review is bool(prediction.reasons)
 
 
-def test_unknown_words_lower_the_coverage(classifier):
+def test_unknown_words_lower_the_coverage(classifier, passages):
     known, unknown = classifier.predict(
-        ["The court ruled on the account", "Zorblax quixnorp vantrubble glimwok frobnicate"]
+        [passages[0].text, "Zorblax quixnorp vantrubble glimwok frobnicate"]
     )
-    assert known.vocabulary_coverage == 1.0
+    assert known.vocabulary_coverage > 0.8
     assert unknown.vocabulary_coverage < 0.5
     assert "low_vocabulary_coverage" in unknown.reasons
 

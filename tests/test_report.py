@@ -29,7 +29,13 @@ def test_every_topic_has_its_figures_and_plots(report):
 
 
 def test_it_says_what_it_was_made_from_and_for(report):
-    for part in ("Operating points", "By length", "Confusions", "Strongest stems", "Learning curve"):
+    for part in (
+        "Operating points",
+        "By length",
+        "Confusions",
+        "Strongest stems",
+        "Learning curve",
+    ):
         assert f"<h2>{part}" in report
     assert "Intended use and limits" in report
     assert "95 % interval" in report
