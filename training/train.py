@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from training.compile import compile_pipeline
 from training.heldout import event_place, write_heldout
 from training.passages import Passage, data_digest
 from training.pipeline import Parameters
+from training.reference import reference
 from training.splits import event_folds
 
 FloatArray = npt.NDArray[np.float64]
@@ -105,7 +107,10 @@ def train(
             },
             "review": ReviewRules().to_json(),
             "self_check": _self_check(assembled, passages),
-            "training": _training_facts(passages, parameters, seed),
+            "training": {
+                **_training_facts(passages, parameters, seed),
+                "reference": reference(passages, given, taxonomy.slugs, _terms(folder)),
+            },
             "metrics": metrics,
             "learning_curve": fitted.learning_curve,
             "libraries": _libraries(),
@@ -255,6 +260,12 @@ def _training_facts(
         "seed": seed,
         "parameters": parameters.to_json(),
     }
+
+
+def _terms(folder: Path) -> list[str]:
+    """Terms of single words, as compiled."""
+    terms: list[str] = json.loads((folder / "terms.json").read_text(encoding="utf-8"))
+    return terms
 
 
 def _libraries() -> dict[str, str]:
