@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
+from model.artifact import MANIFEST
 from model.classifier import Classifier
 from model.errors import ArtifactError, RegistryError, VigieError
 from model.registry import Registry
@@ -16,6 +20,8 @@ from service.settings import Settings
 
 _LOG = logging.getLogger("vigie")
 _SELF_CHECK_TOLERANCE = 1e-5
+_RETRY_SECONDS = 60.0
+"""A refused version is tried again after this, or as soon as its manifest is another: the fault may have been of the moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +32,41 @@ class LiveModel:
     since: str | None
 
 
+class Listener(Protocol):
+    """Told what becomes of new versions."""
+
+    def serving(self, version: str, before: str | None) -> None:
+        """A version is served from now on, in place of another."""
+
+    def refused(self) -> None:
+        """A version was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    folder: Path
+    manifest: int | None
+    until: float
+
+
 class ModelSource:
     """Holds the model to answer with; `current` never waits for a load."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listener: Listener | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._folder = settings.model
         self._registry = Registry(settings.registry)
         self._seconds = settings.reload_seconds
+        self._listener = listener
+        self._clock = clock
         self._live: LiveModel | None = None
-        self._refused: Path | None = None
+        self._served: Path | None = None
+        self._refusal: _Refusal | None = None
+        self._said: str | None = None
         self._stopped = threading.Event()
         self.refresh()
 
@@ -53,24 +85,48 @@ class ModelSource:
         try:
             folder = self._folder or self._registry.current_folder()
         except RegistryError as error:
-            if self._refused != self._registry.root:
-                self._refused = self._registry.root
+            if self._said != str(error):
+                self._said = str(error)
                 _LOG.warning("%s", error)
             return
+        self._said = None
         live = self._live
-        if live is not None and (self._folder or live.classifier.version == folder.name):
+        if folder == self._served:
+            self._refusal = None
             return
-        if folder == self._refused:
+        if self._is_refused(folder):
             return
         try:
             classifier = load_checked(folder)
-        except VigieError as error:
-            self._refused = folder
-            _LOG.error("version refused: %s", error)
+        except Exception as error:  # noqa: BLE001 - whatever a version does, the old one stays
+            self._refuse(folder, error)
             return
-        self._refused = None
-        self._live = LiveModel(classifier, None if self._folder else self._registry.live_since())
+        self._refusal = None
+        since = None if self._folder else self._registry.live_since()
+        self._live, self._served = LiveModel(classifier, since), folder
         _LOG.info("serving version %s", classifier.version)
+        if self._listener is not None:
+            self._listener.serving(
+                classifier.version, None if live is None else live.classifier.version
+            )
+
+    def _is_refused(self, folder: Path) -> bool:
+        refusal = self._refusal
+        return (
+            refusal is not None
+            and refusal.folder == folder
+            and refusal.manifest == _manifest_time(folder)
+            and self._clock() < refusal.until
+        )
+
+    def _refuse(self, folder: Path, error: Exception) -> None:
+        self._refusal = _Refusal(folder, _manifest_time(folder), self._clock() + _RETRY_SECONDS)
+        if isinstance(error, VigieError):
+            _LOG.error("version refused: %s", error)
+        else:
+            _LOG.error("version refused: %s", folder, exc_info=error)
+        if self._listener is not None:
+            self._listener.refused()
 
     def _run(self) -> None:
         while not self._stopped.wait(self._seconds):
@@ -83,12 +139,25 @@ class ModelSource:
 def load_checked(folder: Path) -> Classifier:
     """Loads a version and scores its reference texts; ArtifactError where they do not come out as expected."""
     classifier = Classifier.load(folder)
-    reference = classifier.manifest["self_check"]
+    reference = classifier.manifest.get("self_check")
+    if not reference:
+        raise ArtifactError(f"{folder}: self-check failed: the manifest has no reference texts")
     expected = np.array([entry["log_odds"] for entry in reference])
     found = classifier.log_odds([entry["text"] for entry in reference])
+    if found.shape != expected.shape:
+        raise ArtifactError(
+            f"{folder}: self-check failed: scores of shape {found.shape}, expected {expected.shape}"
+        )
     worst = float(np.abs(found - expected).max())
     if not worst <= _SELF_CHECK_TOLERANCE:
         raise ArtifactError(
             f"{folder}: self-check failed: reference scores are off by {worst:.2g} in log-odds"
         )
     return classifier
+
+
+def _manifest_time(folder: Path) -> int | None:
+    try:
+        return (folder / MANIFEST).stat().st_mtime_ns
+    except OSError:
+        return None

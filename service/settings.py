@@ -30,6 +30,21 @@ class Settings:
     max_body_bytes: int = _setting(10_000_000, "largest request body", least=1)
     max_passages: int = _setting(1000, "most passages in a request", least=1)
     max_characters: int = _setting(100_000, "most characters in a passage", least=1)
+    max_article_characters: int = _setting(
+        1_000_000, "most characters in an article, as text or as HTML", least=1
+    )
+    request_seconds: int = _setting(
+        30, "seconds after which a request that still computes is given up", least=1
+    )
+    queue: int = _setting(
+        64, "requests in a worker at once; one more is answered 503 at once", least=1
+    )
+    slow_bodies: int = _setting(
+        128, "bodies that a worker reads at once, beside its queue", least=1
+    )
+    idle_seconds: int = _setting(
+        20, "seconds in which a connection has to move 256 bytes, or is closed", least=1
+    )
     reload_seconds: int = _setting(1, "how often a worker looks for a new live version", least=1)
     log_level: str = _setting("info", "debug, info, warning or error")
     database_url: str | None = _setting(
