@@ -39,8 +39,10 @@ _NAMES = {
 _UNION_MEMBERS = ("str", "int")
 """What pydantic adds to the place of an error inside a union of types."""
 _TITLES = {
+    "busy": "All places are taken",
     "database-unavailable": "The database of feedback cannot be used",
     "feedback-off": "Feedback is off",
+    "given-up": "The answer takes too long",
     "key-missing": "The request has to show an API key",
     "key-unknown": "The API key is not known",
     "missing-scope": "The API key does not allow this",
@@ -84,6 +86,11 @@ def problem(status: int, detail: str, name: str | None = None, **more: Any) -> d
     }
 
 
+def title(status: int) -> str:
+    """What a status means here, in words."""
+    return _NAMES.get(status, ("error", "The request failed"))[1]
+
+
 def too_large(detail: str, limit: int, where: str | None = None) -> ProblemError:
     """A request beyond one of the limits in the settings."""
     return ProblemError(413, detail, where=where, limit=limit)
@@ -113,6 +120,12 @@ def _place(location: tuple[int | str, ...]) -> str:
 def _message(entry: Any) -> str:
     message = str(entry["msg"])
     return message.removeprefix("Invalid JSON: ").removeprefix("Value error, ")
+
+
+def unexpected(method: str, route: str, error: Exception) -> dict[str, Any]:
+    """The problem of an error of the service itself, which is logged; neither says what was sent."""
+    _LOG.error("%s %s failed", method, route, exc_info=error)
+    return problem(500, "an error of the service itself; its log says more")
 
 
 def response(document: dict[str, Any]) -> Response:
@@ -151,5 +164,5 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def _unexpected(error: Exception) -> Response:
-        _LOG.error("%s %s failed", request.method, request.path, exc_info=error)
-        return response(problem(500, "an error of the service itself; its log says more"))
+        rule = str(request.url_rule) if request.url_rule else "a request"
+        return response(unexpected(request.method, rule, error))
