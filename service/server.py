@@ -1,36 +1,128 @@
-"""Runs the application on granian; the application itself knows nothing of it."""
+"""Runs the application on granian; the application itself knows nothing of it.
+
+Each worker is a process with one copy of the model's words and the memory-mapped tables. It answers with as many threads as requests wait
+at once, since a thread that reads a slow body waits; scoring holds Python's lock, so a worker computes one answer at a time.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
+import threading
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from service.metrics import FOLDER_VARIABLE, is_alive
 from service.settings import Settings
 
+if TYPE_CHECKING:
+    from flask import Flask
+
 _BACKLOG = 1024
+_CONNECTIONS = 1024
+"""Connections that a worker accepts; more wait in the system's backlog."""
+
 _STOP_SECONDS = 2
+_SPARE_THREADS = 8
+"""Threads beyond all places: they answer probes, and 503 to those who find no place."""
+
+_FOLDER_PREFIX = "vigie-"
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
+_SWITCH_SECONDS = 0.02
+"""Longer than an answer takes to compute, so that a thread finishes it before another takes Python's lock."""
+
+_HEADER_MILLISECONDS = 10_000
+_HEADER_BYTES = 65_536
 
 
 def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT; a worker that dies is started again."""
-    from granian.constants import Interfaces
-    from granian.log import LogLevels
-    from granian.server import Server
-
     os.environ.update(settings.to_environment())
     if settings.model is None:
         os.environ.pop("VIGIE_MODEL", None)
+    # Before the workers start: prometheus_client looks for the folder when it is imported.
+    os.environ.pop(FOLDER_VARIABLE, None)
+    shared = _make_shared_folder()
+    if shared is not None:
+        os.environ[FOLDER_VARIABLE] = str(shared)
     print(f"Vigie on http://{settings.host}:{settings.port}", file=sys.stderr, flush=True)
-    Server(
-        "service:create_app",
+    try:
+        make_server("service.server:create_worker", settings).serve()
+    finally:
+        if shared is not None:
+            shutil.rmtree(shared, ignore_errors=True)
+
+
+def _make_shared_folder() -> Path | None:
+    """A folder of its own for what workers count together; those of servers that were killed are removed."""
+    for parent in _temporary_folders():
+        for path in parent.glob(f"{_FOLDER_PREFIX}*"):
+            process = path.name.removeprefix(_FOLDER_PREFIX).partition("-")[0]
+            if process == str(os.getpid()) or (process.isdecimal() and not is_alive(int(process))):
+                shutil.rmtree(path, ignore_errors=True)
+        try:
+            return Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-", dir=parent))
+        except OSError:
+            continue
+    print(
+        "warning: no folder can be written for what workers count together; each counts by itself",
+        file=sys.stderr,
+    )
+    return None
+
+
+def _temporary_folders() -> list[Path]:
+    """Where temporary files go; in a container without a writable disk, shared memory."""
+    try:
+        return [Path(tempfile.gettempdir()), _MEMORY]
+    except FileNotFoundError:
+        return [_MEMORY]
+
+
+def make_server(target: str, settings: Settings) -> Any:
+    """Granian as it is set up here, for the factory that `target` names."""
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
+    from granian.log import LogLevels
+    from granian.server import Server
+
+    from service import logs
+
+    return Server(
+        target,
         factory=True,
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
         workers=settings.workers,
-        blocking_threads=1,
+        blocking_threads=settings.queue + settings.slow_bodies + _SPARE_THREADS,
         backlog=_BACKLOG,
+        backpressure=_CONNECTIONS,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=_HEADER_MILLISECONDS, max_buffer_size=_HEADER_BYTES
+        ),
         respawn_failed_workers=True,
         workers_kill_timeout=_STOP_SECONDS,
         log_level=LogLevels(settings.log_level),
-    ).serve()
+        log_dictconfig=logs.server_configuration(),
+    )
+
+
+def create_worker() -> Flask:
+    """The application in a worker process, with what watches over its connections."""
+    from service.application import create_app
+    from service.connections import Connections
+    from service.front import Front
+
+    settings = Settings.from_environment()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    app = create_app(settings)
+    front: Front = app.extensions["vigie_front"]
+    Connections(settings.port, settings.idle_seconds, front.oldest_request).watch()
+    # Reading HTML takes half a second to import: not in the way of the first request, nor of being ready.
+    threading.Thread(target=import_module, args=("trafilatura",), daemon=True).start()
+    return app
