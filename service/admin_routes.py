@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from model.classifier import Classifier
 from model.errors import ArtifactError, PassageError, RegistryError
 from model.registry import Registry
-from service import access
+from service import access, examples
 from service.answers import json_answer, read_body, read_query
 from service.difference import differences
+from service.feedback_schemas import DifferencesOut, LiveOut
 from service.inputs import read_input
+from service.openapi import JSON, Body, Operation, describes, query_parameters
 from service.problems import ProblemError, too_large
 from service.results import Identifier
 from service.schemas import PassageIn
@@ -59,6 +61,16 @@ class DifferenceIn(BaseModel):
 
 @admin_api.post("/v1/models/<version>/promote")
 @access.needs(access.ADMIN)
+@describes(
+    Operation(
+        "Make a version live",
+        {200: (Body(JSON, LiveOut, examples.LIVE),)},
+        problems=(401, 403, 404, 409, 422),
+        parameters=query_parameters(ReasonIn),
+        tag="model",
+        security=True,
+    )
+)
 def promote(version: str) -> Response:
     """Makes a version live, once all of its files match their digests; workers follow within `VIGIE_RELOAD_SECONDS`."""
     reason = read_query(ReasonIn).reason
@@ -73,6 +85,16 @@ def promote(version: str) -> Response:
 
 @admin_api.post("/v1/models/rollback")
 @access.needs(access.ADMIN)
+@describes(
+    Operation(
+        "Go back to the version that was live before",
+        {200: (Body(JSON, LiveOut, examples.LIVE),)},
+        problems=(401, 403, 409, 422),
+        parameters=query_parameters(ReasonIn),
+        tag="model",
+        security=True,
+    )
+)
 def rollback() -> Response:
     """Makes the version live that was live before this one."""
     reason = read_query(ReasonIn).reason
@@ -88,6 +110,16 @@ def rollback() -> Response:
 
 @admin_api.get("/v1/models/<old>/diff/<new>")
 @access.needs(access.ADMIN)
+@describes(
+    Operation(
+        "Held-out passages that two versions give different topics",
+        {200: (Body(JSON, DifferencesOut, examples.DIFFERENCES),)},
+        problems=(401, 403, 404, 409, 422),
+        parameters=query_parameters(DifferenceQuery),
+        tag="model",
+        security=True,
+    )
+)
 def diff_held_out(old: str, new: str) -> Response:
     """Held-out passages of the old version to which the two give different topics, with the words that did it."""
     limit = read_query(DifferenceQuery).limit
@@ -103,6 +135,17 @@ def diff_held_out(old: str, new: str) -> Response:
 
 @admin_api.post("/v1/models/<old>/diff/<new>")
 @access.needs(access.ADMIN)
+@describes(
+    Operation(
+        "Posted passages that two versions give different topics",
+        {200: (Body(JSON, DifferencesOut, examples.DIFFERENCES),)},
+        request=(Body(JSON, DifferenceIn, examples.DIFFERENCES_IN),),
+        problems=(400, 401, 403, 404, 409, 413, 415, 422),
+        parameters=query_parameters(DifferenceQuery),
+        tag="model",
+        security=True,
+    )
+)
 def diff_posted(old: str, new: str) -> Response:
     """Which of the posted passages two versions give different topics, with the words that did it."""
     limit = read_query(DifferenceQuery).limit

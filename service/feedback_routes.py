@@ -12,19 +12,25 @@ from flask import Blueprint, Flask, Response, current_app
 from model.classifier import Classifier
 from model.errors import ArtifactError, RegistryError, UnknownNameError
 from model.registry import Registry
-from service import access
+from service import access, examples
 from service.ages import AgeError, parse_age
 from service.answers import json_answer, json_lines, read_body, read_query
 from service.feedback_schemas import (
     MAX_ID,
+    Deleted,
     DeleteQuery,
     ExportQuery,
     FeedbackIn,
+    FeedbackKept,
+    FeedbackOut,
+    FeedbackPage,
     FeedbackQuery,
     ReviewedIn,
+    WaitingPage,
     WaitingQuery,
 )
 from service.live import ModelSource
+from service.openapi import JSON, Body, Operation, describes, query_parameters
 from service.problems import ProblemError, too_large
 from service.results import check_topics
 from service.settings import Settings
@@ -102,6 +108,15 @@ class EarlierVersions:
 
 @feedback_api.post("/v1/feedback")
 @access.needs(access.FEEDBACK, open_without_keys=True)
+@describes(
+    Operation(
+        "Topics that a reader gives a text",
+        {201: (Body(JSON, FeedbackKept, examples.FEEDBACK_KEPT),)},
+        request=(Body(JSON, FeedbackIn, examples.FEEDBACK_IN),),
+        problems=(400, 401, 403, 404, 413, 415, 422),
+        tag="feedback",
+    )
+)
 def add() -> Response:
     """Keeps the topics that a reader gives a text, beside the model's own. Answered once it is on the disk."""
     from service.review import predict
@@ -134,6 +149,16 @@ def add() -> Response:
 
 @feedback_api.get("/v1/feedback")
 @access.needs(access.ADMIN)
+@describes(
+    Operation(
+        "Feedback in the order it came",
+        {200: (Body(JSON, FeedbackPage, examples.FEEDBACK_PAGE),)},
+        problems=(401, 403, 404, 422),
+        parameters=query_parameters(FeedbackQuery),
+        tag="feedback",
+        security=True,
+    )
+)
 def listed() -> Response:
     """Feedback in the order it came; `next` is the `after` of the next page, null on the last."""
     from service.feedback import Wanted
@@ -148,6 +173,16 @@ def listed() -> Response:
 
 @feedback_api.get("/v1/feedback/export")
 @access.needs(access.ADMIN)
+@describes(
+    Operation(
+        "Feedback as passages",
+        {200: (Body("application/x-ndjson", None, examples.FEEDBACK_EXPORT),)},
+        problems=(401, 403, 404, 422),
+        parameters=query_parameters(ExportQuery),
+        tag="feedback",
+        security=True,
+    )
+)
 def export() -> Response:
     """Feedback as passages, NDJSON: each text once with its newest topics, and an event of its own."""
     reviewed = {"true": True, "false": False, "all": None}[read_query(ExportQuery).reviewed]
@@ -158,6 +193,16 @@ def export() -> Response:
 
 @feedback_api.patch("/v1/feedback/<identifier>")
 @access.needs(access.ADMIN)
+@describes(
+    Operation(
+        "Mark feedback as reviewed",
+        {200: (Body(JSON, FeedbackOut, {**examples.FEEDBACK_KEPT, "text": examples.TEXT}),)},
+        request=(Body(JSON, ReviewedIn, {"reviewed": True}),),
+        problems=(400, 401, 403, 404, 413, 415, 422),
+        tag="feedback",
+        security=True,
+    )
+)
 def mark(identifier: str) -> Response:
     """Marks feedback as reviewed: retraining may learn from it."""
     kept = _store().mark(_number(identifier), read_body(ReviewedIn).reviewed, access.caller())
@@ -168,6 +213,15 @@ def mark(identifier: str) -> Response:
 
 @feedback_api.delete("/v1/feedback/<identifier>")
 @access.needs(access.ADMIN)
+@describes(
+    Operation(
+        "Delete feedback for good",
+        {204: ()},
+        problems=(401, 403, 404),
+        tag="feedback",
+        security=True,
+    )
+)
 def delete(identifier: str) -> Response:
     """Deletes feedback, and its text, for good."""
     if not _store().delete(_number(identifier)):
@@ -177,6 +231,16 @@ def delete(identifier: str) -> Response:
 
 @feedback_api.delete("/v1/feedback")
 @access.needs(access.ADMIN)
+@describes(
+    Operation(
+        "Delete all feedback of more than an age",
+        {200: (Body(JSON, Deleted, {"deleted": 3}),)},
+        problems=(401, 403, 404, 422),
+        parameters=query_parameters(DeleteQuery),
+        tag="feedback",
+        security=True,
+    )
+)
 def delete_older() -> Response:
     """Deletes all feedback, and all waiting passages, of more than an age."""
     try:
@@ -188,6 +252,16 @@ def delete_older() -> Response:
 
 @feedback_api.get("/v1/review")
 @access.needs(access.FEEDBACK)
+@describes(
+    Operation(
+        "Passages that the model was least certain of",
+        {200: (Body(JSON, WaitingPage, examples.WAITING_PAGE),)},
+        problems=(401, 403, 404, 422),
+        parameters=query_parameters(WaitingQuery),
+        tag="feedback",
+        security=True,
+    )
+)
 def waiting() -> Response:
     """Recent passages that the model was least certain of; feedback on one takes it out."""
     return json_answer({"passages": _store().waiting(read_query(WaitingQuery).limit)})
@@ -195,6 +269,15 @@ def waiting() -> Response:
 
 @feedback_api.delete("/v1/review/<identifier>")
 @access.needs(access.FEEDBACK)
+@describes(
+    Operation(
+        "Take a passage out of the review queue",
+        {204: ()},
+        problems=(401, 403, 404),
+        tag="feedback",
+        security=True,
+    )
+)
 def dismiss(identifier: str) -> Response:
     """Takes a passage out of the review queue, and deletes its text."""
     if not _store().dismiss(_number(identifier)):

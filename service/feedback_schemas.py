@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
@@ -97,3 +97,95 @@ class WaitingQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(20, ge=1, le=500)
+
+
+class _Out(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModelSaid(_Out):
+    """What a version of the model made of a text."""
+
+    version: str
+    topics: list[str]
+    scores: dict[str, float]
+
+
+class FeedbackKept(_Out):
+    """Feedback as it was taken in."""
+
+    id: int
+    kind: Literal["correction", "confirmation"]
+    language: str
+    topics: list[str]
+    model: ModelSaid
+    comment: str | None
+    given_by: str | None = Field(description="name of the key")
+    given_at: str = Field(description="UTC, ISO 8601")
+    reviewed: bool
+    reviewed_by: str | None
+    reviewed_at: str | None
+
+
+class FeedbackOut(FeedbackKept):
+    """Feedback with its text."""
+
+    text: str
+
+
+class FeedbackPage(_Out):
+    """Feedback in the order it came."""
+
+    feedback: list[FeedbackOut]
+    next: int | None = Field(description="`after` of the next page; null on the last")
+
+
+class Deleted(_Out):
+    """How much was deleted."""
+
+    deleted: int
+
+
+class WaitingOut(_Out):
+    """A passage that waits for somebody to look at it."""
+
+    id: int
+    text: str
+    language: str
+    model: ModelSaid
+    reasons: list[str]
+    margin: float = Field(description="least distance of a topic to its threshold, in log-odds")
+    seen_at: str
+
+
+class WaitingPage(_Out):
+    """Waiting passages, the least certain first."""
+
+    passages: list[WaitingOut]
+
+
+class LiveOut(_Out):
+    """What is live now."""
+
+    live: str
+    live_since: str | None
+
+
+class DifferenceOut(_Out):
+    """A passage that two versions give different topics."""
+
+    id: str | int | None
+    text: str
+    lost: list[str]
+    gained: list[str]
+    terms: dict[str, list[dict[str, Any]]]
+
+
+class DifferencesOut(_Out):
+    """What two versions disagree on."""
+
+    old: str
+    new: str
+    passages: int
+    differences: list[DifferenceOut]
+    more: bool
