@@ -39,8 +39,9 @@ format: dev ## format the code and mend what the linter can
 	$(RUN) -m ruff format .
 	$(RUN) -m ruff check --fix .
 
-bench: dev model ## measure speed and memory, beside scikit-learn and fastText
+bench: dev model ## measure speed and memory, beside scikit-learn, fastText and a no-op route (needs wrk)
 	$(RUN) tests/benchmarks/bench.py --registry "$(REGISTRY)"
+	$(RUN) tests/benchmarks/serving.py --registry "$(REGISTRY)"
 
 image: ## build the container image
 	docker build --tag vigie .
