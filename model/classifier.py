@@ -48,7 +48,7 @@ from model.vocabulary import (
 BALANCED = "balanced"
 OPERATING_POINTS = (BALANCED, "precision", "recall")
 
-_CHUNK_CHARACTERS = 100_000
+_CHUNK_CHARACTERS = 40_000
 """Characters scored at once; bounds the memory of a batch to some tens of megabytes."""
 
 
@@ -185,7 +185,7 @@ class Classifier:
         return given
 
     def predict(self, texts: Sequence[str], operating_point: str = BALANCED) -> list[Prediction]:
-        """Decides on topics at an operating point, and says where a person should look; a text of unknown words alone gets no topic."""
+        """Decides on topics at an operating point, and says where a person should look; a text of unknown words alone, or of next to none, gets no topic."""
         predictions = []
         point = self._point(operating_point)
         for reading in self._read(texts):
@@ -208,7 +208,8 @@ class Classifier:
         scope, *scores = sigmoid(log_odds).tolist()
         language, coverage = self._language(entries), _coverage(entries)
         topics = []
-        if coverage and scope >= point.scope_threshold:
+        enough = len(entries) >= self._review.fewest_words_for_topics
+        if enough and coverage and scope >= point.scope_threshold:
             topics = np.flatnonzero(np.array(scores) >= point.thresholds).tolist()
             topics.sort(key=scores.__getitem__, reverse=True)
         supported = not self.languages or language in self.languages
@@ -233,7 +234,8 @@ class Classifier:
         known = np.add.reduceat(arrays.stems.take(numbers) != UNKNOWN_STEM, starts, dtype=np.int64)
         n_words = lengths - 1
         coverage = rounded(known / np.maximum(n_words, 1), COVERAGE_DIGITS)
-        allowed = (coverage > 0.0) & (scope >= point.scope_threshold)
+        enough = n_words >= self._review.fewest_words_for_topics
+        allowed = enough & (coverage > 0.0) & (scope >= point.scope_threshold)
         languages = self._votes.winners(arrays.votes.take(numbers), starts, self.languages)
         supported = [not self.languages or language in self.languages for language in languages]
         near = np.abs(log_odds[:, 1:] - point.threshold_odds).min(axis=1)

@@ -74,10 +74,15 @@ class Lexicon:
 
     def concepts_of_folded(self, folded: str) -> tuple[int, ...]:
         """As `concepts_of`, for a word that is folded already."""
-        found = set(self._words.get(folded, ()))
+        found = list(self._words.get(folded, ()))
+        prefixes = self._prefixes
         for length in range(_SHORTEST_PREFIX, min(len(folded), self._longest) + 1):
-            found.update(self._prefixes.get(folded[:length], ()))
-        return tuple(sorted(found)[:MOST_CONCEPTS])
+            beginning = folded[:length]
+            if beginning in prefixes:
+                found += prefixes[beginning]
+        if len(found) < 2:
+            return tuple(found)
+        return tuple(sorted(set(found))[:MOST_CONCEPTS])
 
 
 def _problem(forms: object) -> str | None:

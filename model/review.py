@@ -19,10 +19,11 @@ REASONS = (OTHER_LANGUAGE, TOO_SHORT, LOW_COVERAGE, NEAR_THRESHOLD)
 class ReviewRules:
     """Limits under which a passage is sent to review; stored in each version's manifest.
 
-    `near_threshold` is a distance in log-odds between a topic's score and its threshold.
+    A text of fewer than `fewest_words_for_topics` words is a caption or a button, and gets no topic. `near_threshold` is a distance in log-odds between a topic's score and its threshold.
     """
 
     fewest_words: int = 5
+    fewest_words_for_topics: int = 4
     lowest_coverage: float = 0.6
     near_threshold: float = 0.25
 

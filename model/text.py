@@ -58,7 +58,9 @@ def is_latin(word: str) -> bool:
 
 def word_terms(word: str) -> tuple[str, str] | None:
     """The stem and prefix terms of a word as it stands in the text; None where it is too long to be one."""
-    if len(word) > LONGEST_WORD:
-        return None
-    folded = fold(word)
+    return None if len(word) > LONGEST_WORD else folded_terms(fold(word))
+
+
+def folded_terms(folded: str) -> tuple[str, str]:
+    """The stem and prefix terms of a folded word."""
     return "~" + stem(folded), "^" + folded[:PREFIX_LENGTH]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from model.language import LanguageVotes
 from model.lexicon import MOST_CONCEPTS, Lexicon
-from model.text import fold, word_terms
+from model.text import LONGEST_WORD, fold, folded_terms
 
 MOST_WORDS = 50_000
 """Distinct words remembered, some 20 MB; past that the memory starts anew."""
@@ -86,11 +86,10 @@ class Vocabulary:
 
     def of_word(self, number: int, word: str) -> WordEntry:
         """The entry of one word as it stands in a text, computed."""
-        terms = word_terms(word)
-        if terms is None:
+        if len(word) > LONGEST_WORD:
             return number, UNKNOWN_STEM, (), (), 0
-        stem, prefix = (self._rows.get(term, NO_ROW) for term in terms)
         folded = fold(word)
+        stem, prefix = (self._rows.get(term, NO_ROW) for term in folded_terms(folded))
         return (
             number,
             UNKNOWN_STEM if stem == NO_ROW else stem,

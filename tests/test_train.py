@@ -129,6 +129,8 @@ def start_training(tmp_path: Path, passages: list[Passage]) -> subprocess.Popen[
         cwd=ROOT,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
+        # A parent that ignores the interrupt, as a shell's background does, hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
 
 

@@ -18,7 +18,7 @@ PRECISION_AIM = 0.90
 RECALL_AIM = 0.90
 MORE_LIKELY_THAN_NOT = 0.5
 """Where scope decides, the least probability at which the balanced point gives a topic."""
-FEED_WITHOUT_TOPIC = 0.70
+FEED_WITHOUT_TOPIC = 0.75
 """Share of passages without topic in a feed of news; more than among the passages learnt from, most of which were written for a topic."""
 _FEWEST_FOR_SCOPE = 20
 _MISSED_AT_RECALL = 0.02

@@ -43,6 +43,8 @@ from training.train import train  # noqa: E402
 POOL = ROOT.parent / "shared" / "real-news" / "pool"
 LENGTHS = (10, 100, 1000, 10_000)
 TOPICS = (24, 100, 300, 1000)
+_BLOCK = 50
+"""Passages that a scorer answers one by one before it is the next one's turn."""
 Score = Callable[[Sequence[str]], object]
 
 
@@ -162,11 +164,13 @@ def single(scorers: dict[str, Score], texts: list[str], rounds: int) -> dict[str
     for score in scorers.values():
         score(texts[:300])
     taken: dict[str, list[float]] = {name: [] for name in scorers}
-    for text in texts[: 100 * rounds]:
+    for turn in range(3 * rounds):
+        block = texts[300 + turn * _BLOCK : 300 + (turn + 1) * _BLOCK]
         for name, score in scorers.items():
-            started = time.perf_counter()
-            score([text])
-            taken[name].append((time.perf_counter() - started) * 1e6)
+            for text in block:
+                started = time.perf_counter()
+                score([text])
+                taken[name].append((time.perf_counter() - started) * 1e6)
     found = {name: statistics.median(values) for name, values in taken.items()}
     print("One passage, µs")
     for name, value in found.items():
@@ -214,7 +218,7 @@ def fresh_processes(folder: Path, fast: Path, text: str) -> dict[str, Any]:
     figures = {}
     for name, program in FRESH.items():
         head = f"FOLDER, FAST, TEXT = {str(folder)!r}, {str(fast)!r}, {text!r}\n"
-        peak = "\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        peak = "\nprint(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])"
         taken, memory = [], 0.0
         for _ in range(5):
             started = time.perf_counter()
