@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def load_texts(paths: Sequence[Path] | None) -> tuple[list[str], str]:
-    """Texts of the lengths that news has, cut to paragraphs of at most 120 words."""
+    """Texts cut to the lengths that passages have: each to that of a passage of the project's, drawn at random."""
     if not paths and POOL.is_dir():
         paths = sorted(POOL.glob("*.jsonl.gz"))
     if paths:
@@ -85,8 +85,11 @@ def load_texts(paths: Sequence[Path] | None) -> tuple[list[str], str]:
     else:
         texts = [p.text for p in read_passages([ROOT / "training" / "data"])]
         source = "the project's passages"
-    cut = [" ".join(text.split()[:120]) for text in texts]
-    order = np.random.default_rng(0).permutation(len(cut))
+    generator = np.random.default_rng(0)
+    sizes = [len(p.text.split()) for p in read_passages([ROOT / "training" / "data"])]
+    drawn = generator.choice(sizes, len(texts)).tolist()
+    cut = [" ".join(text.split()[:size]) for text, size in zip(texts, drawn, strict=True)]
+    order = generator.permutation(len(cut))
     shuffled = [cut[i] for i in order.tolist() if len(cut[i].split()) >= 8]
     median = statistics.median(len(text.split()) for text in shuffled)
     return shuffled, f"{source}: {len(shuffled)} passages, median {median:.0f} words"
