@@ -105,7 +105,7 @@ def train(
                 name: [threshold.to_json() for threshold in listed]
                 for name, listed in points.items()
             },
-            "review": ReviewRules().to_json(),
+            "review": _review_rules(scopes).to_json(),
             "self_check": _self_check(assembled, passages),
             "training": {
                 **_training_facts(passages, parameters, seed),
@@ -234,6 +234,11 @@ def _fit_on(
         return features, coefficients, intercepts, np.empty((0, len(fits)))
     scored = features.transform([texts[i] for i in outside.tolist()]) @ coefficients.T + intercepts
     return None, np.empty((0, 0)), np.empty(0), np.asarray(scored)
+
+
+def _review_rules(scopes: calibration.ScopeThresholds) -> ReviewRules:
+    """The usual limits; where scope decides nothing the texts are not a feed's, and a short one is no caption."""
+    return ReviewRules() if scopes.decides else ReviewRules(fewest_words_for_topics=1)
 
 
 def _self_check(assembled: Pipeline, passages: Sequence[Passage]) -> list[dict[str, Any]]:
