@@ -125,7 +125,6 @@ class Classifier:
         self.topics: tuple[str, ...] = tuple(topic["slug"] for topic in manifest["topics"])
         self.languages: tuple[str, ...] = tuple(manifest["languages"])
         self._tables = tables
-        self._lexicon = lexicon
         self._votes = LanguageVotes.default()
         self._vocabulary = Vocabulary(terms, lexicon, self._votes)
         self._review = ReviewRules(**manifest["review"])

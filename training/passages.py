@@ -24,8 +24,8 @@ from model.language import UNDETERMINED
 SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".csv", ".parquet", ".json")
 TOPIC_SEPARATOR = "|"
 _COLUMNS = ("id", "lang", "event", "topics", "text")
-_ENDS = {"1": True, "true": True, "yes": True, "x": True}
-_NOES = {"": False, "0": False, "false": False, "no": False}
+_YES = {"1": True, "true": True, "yes": True, "x": True}
+_NO = {"": False, "0": False, "false": False, "no": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +210,9 @@ def _csv_record(row: dict[str, str], wide: list[str], where: str) -> dict[str, A
     topics = []
     for column in wide:
         value = row[column].strip().lower()
-        if value in _ENDS:
+        if value in _YES:
             topics.append(column)
-        elif value not in _NOES:
+        elif value not in _NO:
             return PassageError(
                 f'{where}: column "{column}" holds "{row[column]}"; without a column "topics", '
                 "every other column is a topic and holds 0 or 1"
