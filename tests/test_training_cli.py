@@ -56,6 +56,8 @@ def test_retrain_prints_its_decision(data, tmp_path, capsys):
     registry = str(tmp_path / "registry")
     assert main(["retrain", "--data", data, "--registry", registry, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["promoted"] is True
+    assert main(["retrain", "--data", data, "--registry", registry, "--dry-run"]) == 0
+    assert "dry run: would not be promoted: the same passages" in capsys.readouterr().out
     assert main(["retrain", "--data", data, "--registry", registry, "--seed", "1"]) == 0
     shown = capsys.readouterr().out
     assert "challenger F1" in shown

@@ -80,7 +80,9 @@ def print_retraining(outcome: Outcome) -> None:
     if outcome.promoted:
         decision = "promoted"
     elif outcome.dry_run:
-        would = outcome.comparison is None or outcome.comparison.promote
+        would = outcome.live != outcome.challenger and (
+            outcome.comparison is None or outcome.comparison.promote
+        )
         decision = "dry run: would be promoted" if would else "dry run: would not be promoted"
     else:
         decision = "not promoted"
