@@ -4,7 +4,7 @@
     terms.json         word terms in the order of their rows
     rows.npy           a row a term, a pair of stems, a concept or a pair of concepts, and a last one of zeros: squared idf, a
                        weight for being in scope, a weight a topic
-    pairs.npy          keys of the pairs of stems, ascending; their rows follow the terms'
+    pairs.npy          keys of the pairs of stems, by the bucket that they hash to; their rows follow the terms'
     concept_rows.npy   the row of each pair of concepts; the last one where the pair was never met
     lexicon.json       the lexicon it was trained with
     pipeline.joblib    the fitted scikit-learn pipeline, for people; never read here
@@ -30,7 +30,7 @@ from typing import Any
 from model.errors import ArtifactError
 from model.text import ANALYSIS
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 SERVED_FILES = (
     "terms.json",

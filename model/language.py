@@ -29,10 +29,13 @@ class LanguageVotes:
     """Function words of some languages.
 
     Words that vote alike are of one kind; `table` holds the vote of each kind, shape (n_kinds, n_languages), columns in the order of
-    `languages`, ``und`` the last. Kind 0 votes for none.
+    `languages`, ``und`` the last. Kind 0 votes for none. The votes for a `supported` language weigh more: it wins unless another is
+    clearly ahead.
     """
 
-    def __init__(self, function_words: dict[str, Sequence[str]]) -> None:
+    def __init__(
+        self, function_words: dict[str, Sequence[str]], supported: Sequence[str] = ()
+    ) -> None:
         self.languages = (*function_words, UNDETERMINED)
         columns_of: dict[str, list[int]] = {}
         for column, listed in enumerate(function_words.values()):
@@ -46,14 +49,19 @@ class LanguageVotes:
         self._other_script = len(kinds) + 1
         self.table = np.zeros((len(kinds) + 2, len(self.languages)))
         for columns, kind in kinds.items():
-            self.table[kind, list(columns)] = round(_VOTE_STEPS / len(columns) ** 0.5) / _VOTE_STEPS
+            self.table[kind, list(columns)] = 1 / len(columns) ** 0.5
         self.table[self._other_script, -1] = _OTHER_SCRIPT_VOTES
+        self.table *= [
+            _SUPPORTED_ADVANTAGE if name in supported else 1.0 for name in self.languages
+        ]
+        self.table = np.rint(self.table * _VOTE_STEPS) / _VOTE_STEPS
 
     @classmethod
-    def default(cls) -> LanguageVotes:
+    def default(cls, supported: Sequence[str] = ()) -> LanguageVotes:
         """The languages that Vigie comes with."""
         content = resources.files("model").joinpath("languages.json").read_text(encoding="utf-8")
-        return cls({language: listed.split() for language, listed in json.loads(content).items()})
+        words = {language: listed.split() for language, listed in json.loads(content).items()}
+        return cls(words, supported)
 
     def kind_of_folded(self, folded: str) -> int:
         """The kind of vote of one folded word."""
@@ -62,31 +70,18 @@ class LanguageVotes:
             return kind
         return 0 if is_latin(folded) else self._other_script
 
-    def winners(
-        self, kinds: npt.NDArray[np.int16], starts: npt.NDArray[np.int64], supported: Sequence[str]
-    ) -> list[str]:
+    def winners(self, kinds: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> list[str]:
         """The language that the votes of each text's words speak for; ``und`` where nothing speaks for any.
 
-        `kinds` are those of all words, text after text, `starts` the place of each text's first; no text may be without a word. A
-        supported language wins unless another is clearly ahead.
+        `kinds` are those of all words, text after text, `starts` the place of each text's first; no text may be without a word.
         """
         votes = np.add.reduceat(self.table.take(kinds, axis=0), starts, axis=0)
-        advantages = [_SUPPORTED_ADVANTAGE if name in supported else 1.0 for name in self.languages]
-        votes *= advantages
         best = votes.argmax(axis=1)
         best[votes.max(axis=1) < _LEAST_VOTES] = len(self.languages) - 1
         return [self.languages[column] for column in best.tolist()]
 
-    def winner(self, kinds: Sequence[int], supported: Sequence[str]) -> str:
-        """The language that the votes of a text's words speak for; ``und`` where nothing speaks for any.
-
-        A supported language wins unless another is clearly ahead.
-        """
-        if not kinds:
-            return UNDETERMINED
-        votes = self.table.take(kinds, axis=0).sum(axis=0)
-        for column, language in enumerate(self.languages):
-            if language in supported:
-                votes[column] *= _SUPPORTED_ADVANTAGE
-        best = int(votes.argmax())
-        return self.languages[best] if votes[best] >= _LEAST_VOTES else UNDETERMINED
+    def winner(self, kinds: npt.NDArray[np.int64]) -> str:
+        """As `winners`, for one text."""
+        votes: list[float] = np.add.reduce(self.table.take(kinds, axis=0), axis=0).tolist()
+        most = max(votes)
+        return self.languages[votes.index(most)] if most >= _LEAST_VOTES else UNDETERMINED

@@ -46,7 +46,7 @@ class Lexicon:
                     numbers.append(number)
         self._words = words
         self._prefixes = prefixes
-        self._longest = max(map(len, prefixes), default=0)
+        self._beginnings = {form[:end] for form in prefixes for end in range(1, len(form) + 1)}
 
     @classmethod
     def load(cls, path: Path) -> Lexicon:
@@ -75,11 +75,11 @@ class Lexicon:
     def concepts_of_folded(self, folded: str) -> tuple[int, ...]:
         """As `concepts_of`, for a word that is folded already."""
         found = list(self._words.get(folded, ()))
-        prefixes = self._prefixes
-        for length in range(_SHORTEST_PREFIX, min(len(folded), self._longest) + 1):
+        for length in range(_SHORTEST_PREFIX, len(folded) + 1):
             beginning = folded[:length]
-            if beginning in prefixes:
-                found += prefixes[beginning]
+            if beginning not in self._beginnings:
+                break
+            found += self._prefixes.get(beginning, ())
         if len(found) < 2:
             return tuple(found)
         return tuple(sorted(set(found))[:MOST_CONCEPTS])

@@ -5,122 +5,130 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from model.language import LanguageVotes
 from model.lexicon import MOST_CONCEPTS, Lexicon
-from model.text import LONGEST_WORD, fold, folded_terms
+from model.text import LONGEST_WORD, WORD, fold, folded_terms
 
-MOST_WORDS = 50_000
-"""Distinct words remembered, some 20 MB; past that the memory starts anew."""
+MOST_STRETCHES = 100_000
+"""Distinct stretches remembered, some 30 MB; past that the memory starts anew."""
 
-NO_ROW = -1
-NO_CONCEPT = -1
-UNKNOWN_STEM = 2**32 - 1
-"""Stands for the row of a stem that the model does not have; no pair holds it."""
-
-WordEntry = tuple[int, int, tuple[int, ...], tuple[int, ...], int]
-"""One word: its number, the row of its stem, the rows that it has, its concepts' numbers, its kind of vote."""
-NUMBER: Final = 0
-STEM: Final = 1
-ROWS: Final = 2
-CONCEPTS: Final = 3
-VOTE: Final = 4
+_FIRST_ROOM = 4096
+NO_WORD = 0
+"""The number of what is no word, and of all words that are too long to be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class WordArrays:
-    """The entries of words by their number, for looking up many at once.
+    """What is known of words, by their number.
 
-    `stems` and `votes` have shape (n,); `rows` (n, 2), filled up with `NO_ROW`; `concepts` (n, MOST_CONCEPTS), filled up with
-    `NO_CONCEPT`.
+    `stems` and `prefixes` are rows, shape (n,); `concepts` are numbers, shape (n, MOST_CONCEPTS), filled up with `no_concept`; `votes`
+    are kinds of vote for a language, shape (n,).
     """
 
-    stems: npt.NDArray[np.uint64]
-    rows: npt.NDArray[np.int64]
-    concepts: npt.NDArray[np.int16]
-    votes: npt.NDArray[np.int16]
+    stems: npt.NDArray[np.int64]
+    prefixes: npt.NDArray[np.int64]
+    concepts: npt.NDArray[np.int64]
+    votes: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, entries: Sequence[WordEntry]) -> WordArrays:
-        """The arrays of some entries, in their order."""
-        n = len(entries)
-        arrays = cls(
-            np.array([entry[STEM] for entry in entries], dtype=np.uint64),
-            np.full((n, 2), NO_ROW, np.int64),
-            np.full((n, MOST_CONCEPTS), NO_CONCEPT, np.int16),
-            np.array([entry[VOTE] for entry in entries], dtype=np.int16),
+    def empty(cls, n: int, nothing: int, no_concept: int) -> WordArrays:
+        """Arrays for n words, of which nothing is known."""
+        return cls(
+            np.full(n, nothing, np.int64),
+            np.full(n, nothing, np.int64),
+            np.full((n, MOST_CONCEPTS), no_concept, np.int64),
+            np.zeros(n, np.int64),
         )
-        for place, entry in enumerate(entries):
-            arrays.rows[place, : len(entry[ROWS])] = entry[ROWS]
-            arrays.concepts[place, : len(entry[CONCEPTS])] = entry[CONCEPTS]
-        return arrays
 
-    def followed_by(self, other: WordArrays) -> WordArrays:
-        """These arrays and then the other's."""
-        return WordArrays(
-            np.concatenate((self.stems, other.stems)),
-            np.concatenate((self.rows, other.rows)),
-            np.concatenate((self.concepts, other.concepts)),
-            np.concatenate((self.votes, other.votes)),
-        )
+    def copy_to(self, larger: WordArrays) -> None:
+        """Writes these arrays over the beginning of larger ones."""
+        n = len(self.stems)
+        larger.stems[:n] = self.stems
+        larger.prefixes[:n] = self.prefixes
+        larger.concepts[:n] = self.concepts
+        larger.votes[:n] = self.votes
 
 
 class Vocabulary:
-    """The terms of a version, with a bounded memory of the words met so far; safe between threads."""
+    """The terms of a version, with a bounded memory of the words met so far; safe between threads.
 
-    def __init__(self, terms: Sequence[str], lexicon: Lexicon, votes: LanguageVotes) -> None:
-        self._rows = dict(zip(terms, range(len(terms)), strict=True))
-        self._lexicon = lexicon
-        self._votes = votes
+    `nothing` is the row of what the version does not have.
+    """
+
+    def __init__(
+        self, terms: Sequence[str], lexicon: Lexicon, votes: LanguageVotes, nothing: int
+    ) -> None:
+        self.rows = dict(zip(terms, range(len(terms)), strict=True))
+        self.lexicon = lexicon
+        self.votes = votes
+        self.nothing = nothing
         self._met = MetWords(self)
 
     def met(self) -> MetWords:
         """The memory of words, good for one run of texts."""
-        if len(self._met) > MOST_WORDS:
+        if len(self._met) > MOST_STRETCHES:
             self._met = MetWords(self)
         return self._met
 
-    def of_word(self, number: int, word: str) -> WordEntry:
-        """The entry of one word as it stands in a text, computed."""
-        if len(word) > LONGEST_WORD:
-            return number, UNKNOWN_STEM, (), (), 0
-        folded = fold(word)
-        stem, prefix = (self._rows.get(term, NO_ROW) for term in folded_terms(folded))
-        return (
-            number,
-            UNKNOWN_STEM if stem == NO_ROW else stem,
-            tuple(row for row in (stem, prefix) if row != NO_ROW),
-            self._lexicon.concepts_of_folded(folded),
-            self._votes.kind_of_folded(folded),
-        )
 
+class MetWords(dict[str, tuple[int, ...]]):
+    """The words met, each known by a number.
 
-class MetWords(dict[str, WordEntry]):
-    """Entries of the words met, by the word; one that is not there is computed and added."""
+    A mapping from a stretch of text without spaces to the numbers of its words: "l'article," has two. What is not there is worked out
+    and, unless it is very long, remembered. `arrays` hold what is known of each word; a word's number is in the mapping only after
+    its facts are in the arrays, and arrays taken after the number was read hold them.
+    """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         super().__init__()
         self._vocabulary = vocabulary
         self._lock = threading.Lock()
-        self._entries: list[WordEntry] = [(0, UNKNOWN_STEM, (), (), 0)]
-        self._arrays = WordArrays.of(self._entries)
+        self._n_words = 1
+        self.arrays = self._room_for(_FIRST_ROOM)
 
-    def __missing__(self, word: str) -> WordEntry:
-        with self._lock:
-            entry = self._vocabulary.of_word(len(self._entries), word)
-            self._entries.append(entry)
-            self[word] = entry
-        return entry
+    def __missing__(self, stretch: str) -> tuple[int, ...]:
+        if stretch.isalnum():  # one word; what `WORD` finds, but quicker
+            return self._meet(stretch)
+        words = WORD.findall(stretch)
+        if words == [stretch]:
+            return self._meet(stretch)
+        numbers = tuple([number for word in words for number in self[word]])
+        if len(stretch) <= LONGEST_WORD:
+            self[stretch] = numbers
+        return numbers
 
-    def arrays(self) -> WordArrays:
-        """The arrays of all words met; number 0 is no word, and stands between texts."""
+    def _meet(self, word: str) -> tuple[int, ...]:
+        """Takes up a word, and gives its number; that of no word where it is too long."""
+        if len(word) > LONGEST_WORD:
+            return (NO_WORD,)
+        vocabulary = self._vocabulary
+        folded = fold(word)
+        stem, prefix = folded_terms(folded)
         with self._lock:
-            known = len(self._arrays.stems)
-            if known < len(self._entries):
-                new = WordArrays.of(self._entries[known:])
-                self._arrays = self._arrays.followed_by(new)
-            return self._arrays
+            if word in self:
+                return self[word]
+            number = self._n_words
+            if number == len(self.arrays.stems):
+                self.arrays = self._room_for(2 * number)
+            arrays = self.arrays
+            arrays.stems[number] = vocabulary.rows.get(stem, vocabulary.nothing)
+            arrays.prefixes[number] = vocabulary.rows.get(prefix, vocabulary.nothing)
+            arrays.votes[number] = vocabulary.votes.kind_of_folded(folded)
+            concepts = vocabulary.lexicon.concepts_of_folded(folded)
+            if concepts:
+                arrays.concepts[number, : len(concepts)] = concepts
+            self._n_words += 1
+            numbers = self[word] = (number,)
+        return numbers
+
+    def _room_for(self, n: int) -> WordArrays:
+        """Arrays for n words with what is known so far."""
+        vocabulary = self._vocabulary
+        larger = WordArrays.empty(n, vocabulary.nothing, len(vocabulary.lexicon.concepts))
+        if self._n_words > 1:
+            self.arrays.copy_to(larger)
+        return larger

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model import Classifier, UnknownNameError
-from model.vocabulary import MOST_WORDS
+from model.vocabulary import MOST_STRETCHES
 
 TOLERANCE = 1e-6
 """Tables hold float32, the pipeline float64."""
@@ -207,9 +207,9 @@ def test_near_threshold_passages_are_sent_to_review(classifier, passages):
 
 def test_the_memory_of_words_is_bounded(version):
     classifier = Classifier.load(version)
-    for start in range(0, 3 * MOST_WORDS, 10_000):
+    for start in range(0, 3 * MOST_STRETCHES, 10_000):
         classifier.predict_proba([" ".join(f"w{n}" for n in range(start, start + 10_000))])
-    assert len(classifier._vocabulary.met()) <= MOST_WORDS + 10_000
+    assert len(classifier._vocabulary.met()) <= MOST_STRETCHES + 10_000
 
 
 @pytest.mark.parametrize("text", ["x" * 1_000_000, "mot " * 250_000, "été" * 333_333])
