@@ -48,6 +48,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help=f"topics as a JSON file, or {FROM_DATA}: those that the passages have; default: ours",
     )
+    train.add_argument(
+        "--large",
+        action=argparse.BooleanOptionalAction,
+        help="through files, with one part of the events held out; default: from 100,000 passages on",
+    )
     _add_fit_options(train)
     train.set_defaults(run=_train)
 
@@ -106,6 +111,7 @@ def _train(options: argparse.Namespace) -> int:
             options.out,
             seed=options.seed,
             jobs=options.jobs,
+            large=options.large,
             progress=report,
         )
     print(f"{version} trained on {len(passages)} passages: {options.out}", file=sys.stderr)

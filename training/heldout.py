@@ -20,7 +20,7 @@ from model.errors import ArtifactError
 from training.passages import Passage, text_key
 
 FILE = "heldout.jsonl"
-_SHARE = 0.25
+MOST_KEPT_SHARE = 0.25
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -46,7 +46,7 @@ def event_place(event: str) -> float:
 
 def is_kept(event: str) -> bool:
     """Whether an event is among those that versions keep."""
-    return event_place(event) < _SHARE
+    return event_place(event) < MOST_KEPT_SHARE
 
 
 def write_heldout(

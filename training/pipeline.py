@@ -89,9 +89,13 @@ class ConceptAnalyzer:
         self.lexicon = Lexicon(json.loads(state["forms"]))
 
 
-def make_features(parameters: Parameters, lexicon: Lexicon, n_passages: int) -> FeatureUnion:
-    """The unfitted TF-IDF blocks; terms of one passage alone are dropped, unless passages are few."""
-    min_df = parameters.min_df if n_passages >= _FEW_PASSAGES else 1
+def least_frequency(parameters: Parameters, n_passages: int) -> int:
+    """How many passages a term has to stand in: terms of one alone are dropped, unless passages are few."""
+    return parameters.min_df if n_passages >= _FEW_PASSAGES else 1
+
+
+def make_features(parameters: Parameters, lexicon: Lexicon, min_df: int) -> FeatureUnion:
+    """The unfitted TF-IDF blocks."""
     words_block = TfidfVectorizer(analyzer=WordAnalyzer(), binary=True, min_df=min_df)
     concepts = TfidfVectorizer(analyzer=ConceptAnalyzer(lexicon.forms), binary=True, min_df=min_df)
     return FeatureUnion(
@@ -110,7 +114,7 @@ def fit_features(
 
     A block that finds no term is left out: texts of another field may hold no concept. PassageError where no block finds any.
     """
-    features = make_features(parameters, lexicon, len(texts))
+    features = make_features(parameters, lexicon, least_frequency(parameters, len(texts)))
     fitted, parts = [], []
     for name, block in features.transformer_list:
         try:
@@ -131,14 +135,18 @@ def fit_topic(
     features: sparse.csr_matrix, y_true: npt.NDArray[np.bool_], parameters: Parameters, seed: int
 ) -> tuple[FloatArray, float]:
     """Weights, shape (n_features,), and bias of one topic; a topic without both classes gets its smoothed prior alone."""
-    n_positive = int(y_true.sum())
-    if n_positive in (0, len(y_true)):
-        prior = (n_positive + 0.5) / (len(y_true) + 1.0)
-        return np.zeros(features.shape[1]), float(np.log(prior / (1.0 - prior)))
+    if int(y_true.sum()) in (0, len(y_true)):
+        return np.zeros(features.shape[1]), prior_log_odds(y_true)
     regression = LogisticRegression(
         C=parameters.C, solver="liblinear", tol=parameters.tol, max_iter=1000, random_state=seed
     ).fit(features, y_true)
     return regression.coef_[0], float(regression.intercept_[0])
+
+
+def prior_log_odds(y_true: npt.NDArray[np.bool_]) -> float:
+    """Log-odds of a topic's share of the passages, smoothed."""
+    prior = (int(y_true.sum()) + 0.5) / (len(y_true) + 1.0)
+    return float(np.log(prior / (1.0 - prior)))
 
 
 def assemble(

@@ -12,8 +12,9 @@ from model.registry import Registry
 from model.taxonomy import Taxonomy
 from training.feedback import Feedback, join
 from training.passages import read_passages
+from training.progress import Progress
 from training.promotion import Comparison, compare
-from training.train import Progress, train
+from training.train import train
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,10 @@ from model.taxonomy import Taxonomy
 from training import calibration, evaluation, pipeline, report
 from training.compile import compile_pipeline
 from training.heldout import event_place, write_heldout
+from training.large import FROM, fit_large
 from training.passages import Passage, data_digest
 from training.pipeline import Parameters
+from training.progress import Progress
 from training.reference import reference
 from training.splits import event_folds
 
@@ -39,21 +41,21 @@ _REFERENCE_TEXTS = 8
 CURVE_SHARES = (0.125, 0.25, 0.5)
 """Shares of the events that the learning curve is measured at, besides all of them."""
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and of how much."""
-
 
 @dataclass(frozen=True, slots=True)
 class Fit:
     """Fitted weights, shape (1 + n_topics, n_features), and held-out log-odds, shape (n_passages, 1 + n_topics), both calibrated.
 
-    The first is for being in scope: having any topic at all. `learning_curve` holds quality against passages.
+    The first is for being in scope: having any topic at all. `judged` are the places of the passages that `held_out` is of, where it is
+    not of all; `parameters` those that were used; `learning_curve` holds quality against passages.
     """
 
     features: FeatureUnion
     coefficients: FloatArray
     intercepts: FloatArray
     held_out: FloatArray
+    parameters: Parameters
+    judged: IntArray
     learning_curve: list[dict[str, float | int]]
 
 
@@ -65,22 +67,30 @@ def train(
     seed: int = 0,
     jobs: int = -1,
     parameters: Parameters | None = None,
+    large: bool | None = None,
     progress: Progress = lambda *_: None,
 ) -> str:
     """Trains a model and writes it to the folder `out`, whole or not at all; returns its version.
 
-    The same passages, parameters and seed give the same files, whatever `jobs`.
+    The same passages, parameters and seed give the same files, whatever `jobs`. `large` is whether to go the way of `training.large`;
+    by default where there are that many passages.
     """
     parameters = parameters or Parameters.load()
     lexicon = Lexicon.default()
     y_true = evaluation.label_matrix([p.topics for p in passages], taxonomy.slugs)
-    fitted = fit(passages, y_true, parameters, lexicon, seed, jobs, progress)
+    if len(passages) >= FROM if large is None else large:
+        with artifact.staging(out.parent) as folder:
+            fitted = _fit_large(passages, y_true, parameters, lexicon, folder, jobs, progress)
+    else:
+        fitted = fit(passages, y_true, parameters, lexicon, seed, jobs, progress)
+    judged = [passages[i] for i in fitted.judged.tolist()]
+    y_true = y_true[fitted.judged]
     held_out = sigmoid(fitted.held_out)
     scope, probabilities = held_out[:, 0], held_out[:, 1:]
     scopes, points = calibration.operating_points(probabilities, scope, y_true, taxonomy.slugs)
     thresholds = np.array([point.threshold for point in points[BALANCED]])
     given = (probabilities >= thresholds) & (scope >= scopes.thresholds[BALANCED])[:, None]
-    languages = [p.lang for p in passages]
+    languages = [p.lang for p in judged]
     metrics = evaluation.evaluate(
         y_true, probabilities, given, thresholds, taxonomy.slugs, languages
     )
@@ -90,8 +100,8 @@ def train(
             fitted.features, fitted.coefficients, fitted.intercepts, taxonomy.slugs
         )
         joblib.dump(assembled, folder / "pipeline.joblib", compress=3)
-        compiled = compile_pipeline(assembled, folder, lexicon, parameters)
-        write_heldout(folder, passages, taxonomy.slugs, given, probabilities)
+        compiled = compile_pipeline(assembled, folder, lexicon, fitted.parameters)
+        write_heldout(folder, judged, taxonomy.slugs, given, probabilities)
         manifest = {
             "taxonomy": {"name": taxonomy.name, "version": taxonomy.version},
             "topics": taxonomy.to_json()["topics"],
@@ -108,14 +118,14 @@ def train(
             "review": _review_rules(scopes).to_json(),
             "self_check": _self_check(assembled, passages),
             "training": {
-                **_training_facts(passages, parameters, seed),
-                "reference": reference(passages, given, taxonomy.slugs, _terms(folder)),
+                **_training_facts(passages, fitted.parameters, seed),
+                "reference": reference(judged, given, taxonomy.slugs, _terms(folder)),
             },
             "metrics": metrics,
             "learning_curve": fitted.learning_curve,
             "libraries": _libraries(),
         }
-        held_out_view = report.HeldOutView(passages, y_true, given, probabilities)
+        held_out_view = report.HeldOutView(judged, y_true, given, probabilities)
         report.write_report(folder, manifest, held_out_view, assembled)
         manifest = {"model_version": _version(folder, manifest), **manifest}
         artifact.write_manifest(folder, manifest)
@@ -166,6 +176,38 @@ def fit(
         [*smaller, held_out_folds[0]],
         [scores for *_, scores in [*others[n_folds:], others[0]]],
     )
+    features, coefficients, intercepts = _calibrated(
+        features, coefficients, intercepts, held_out, y_true
+    )
+    return Fit(features, coefficients, intercepts, held_out, parameters, everything[0], curve)
+
+
+def _fit_large(
+    passages: Sequence[Passage],
+    y_true: BoolArray,
+    parameters: Parameters,
+    lexicon: Lexicon,
+    folder: Path,
+    jobs: int,
+    progress: Progress,
+) -> Fit:
+    """As `fit`, with files in a folder, for more passages than memory would hold as matrices."""
+    y_true = np.column_stack((y_true.any(axis=1), y_true))
+    done = fit_large(passages, y_true, parameters, lexicon, folder, jobs, progress)
+    features, coefficients, intercepts = _calibrated(
+        done.features, done.coefficients, done.intercepts, done.scores, y_true[done.judged]
+    )
+    return Fit(features, coefficients, intercepts, done.scores, done.parameters, done.judged, [])
+
+
+def _calibrated(
+    features: FeatureUnion,
+    coefficients: FloatArray,
+    intercepts: FloatArray,
+    held_out: FloatArray,
+    y_true: BoolArray,
+) -> tuple[FeatureUnion, FloatArray, FloatArray]:
+    """Blocks, weights and biases with a sigmoid for each topic folded in, fitted to held-out log-odds; these are calibrated in place."""
     with threadpool_limits(1):
         for t in range(y_true.shape[1]):
             slope, intercept = calibration.fit_sigmoid(held_out[:, t], y_true[:, t])
@@ -176,7 +218,7 @@ def fit(
     features = pickle.loads(pickle.dumps(features))  # noqa: S301 - our own bytes
     for _, block in features.transformer_list:
         block.idf_ = _copied(block.idf_)
-    return Fit(features, _copied(coefficients), _copied(intercepts), held_out, curve)
+    return features, _copied(coefficients), _copied(intercepts)
 
 
 def _copied(array: FloatArray) -> FloatArray:
