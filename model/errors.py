@@ -7,6 +7,7 @@ VigieError                what a caller can catch to catch them all
 ├── ArtifactError         a version folder that is missing, altered or from another format
 ├── RegistryError         a registry without the version asked for, or with nothing live
 ├── BulkError             a bulk run that cannot start or go on: input, output or cluster
+├── SearchError           a search for parameters that cannot start or go on: grid, passages or cluster
 └── SettingsError         a setting that is unknown or has a bad value
 """
 
@@ -42,6 +43,10 @@ class RegistryError(VigieError):
 
 class BulkError(VigieError):
     """A bulk run cannot start or go on; the message says which file, folder or address is at fault."""
+
+
+class SearchError(VigieError):
+    """A search for parameters cannot start or go on; the message says what is at fault."""
 
 
 class SettingsError(VigieError):

@@ -1,4 +1,4 @@
-"""Command line of training: ``python -m training {train,evaluate,retrain,validate}``."""
+"""Command line of training: ``python -m training {train,evaluate,retrain,search,validate}``."""
 
 from __future__ import annotations
 
@@ -77,6 +77,22 @@ def _parser() -> argparse.ArgumentParser:
     retrain.add_argument("--json", action="store_true", help="print JSON rather than a table")
     _add_fit_options(retrain)
     retrain.set_defaults(run=_retrain)
+
+    search = commands.add_parser("search", help="look for better parameters, here or on a cluster")
+    search.add_argument("--data", type=Path, nargs="+", required=True, metavar="PATH", help=_DATA)
+    search.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON to write")
+    search.add_argument(
+        "--grid",
+        default="default",
+        metavar="FILE",
+        help='values to combine, as {"C": [5, 20], "min_df": [2, 3]}; default: C and concept_scale',
+    )
+    search.add_argument("--taxonomy", metavar="FILE", help="as for train")
+    search.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a Dask cluster; default: processes here"
+    )
+    _add_fit_options(search)
+    search.set_defaults(run=_search)
 
     validate = commands.add_parser("validate", help="look for mistakes in labelled passages")
     validate.add_argument("data", type=Path, nargs="+", metavar="PATH", help=_DATA)
@@ -171,6 +187,36 @@ def _retrain(options: argparse.Namespace) -> int:
         print(json.dumps(outcome.to_json(), indent=1, ensure_ascii=False))
     else:
         print_retraining(outcome)
+    return DONE
+
+
+def _search(options: argparse.Namespace) -> int:
+    from training.pipeline import Parameters
+    from training.progress import progress
+    from training.search import (
+        DEFAULT_GRID,
+        Cluster,
+        Here,
+        candidates,
+        read_grid,
+        search,
+        write_search,
+    )
+    from training.tables import print_search
+
+    taxonomy = _taxonomy(options.taxonomy)
+    grid = DEFAULT_GRID if options.grid == "default" else read_grid(Path(options.grid))
+    with progress() as report:
+        found = search(
+            options.data,
+            None if taxonomy is None else taxonomy.slugs,
+            candidates(grid, Parameters.load()),
+            Here(options.jobs) if options.scheduler is None else Cluster(options.scheduler),
+            seed=options.seed,
+            progress=report,
+        )
+    write_search(options.out, found)
+    print_search(found)
     return DONE
 
 

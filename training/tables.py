@@ -89,6 +89,20 @@ def print_retraining(outcome: Outcome) -> None:
     console.print(f"{outcome.challenger} {decision}: {outcome.reason}", soft_wrap=True)
 
 
+def print_search(found: dict[str, Any]) -> None:
+    """The candidates of `training.search.search`, the best last; parameters that they all share are left out."""
+    listed = [candidate["parameters"] for candidate in found["candidates"]]
+    varied = [name for name in listed[0] if len({p[name] for p in listed}) > 1] or ["C"]
+    title = f"{len(listed)} candidates, mean average precision over the folds"
+    table = _table(title, *varied, "mean", "lowest", "highest", "micro_f1")
+    for candidate in found["candidates"]:
+        cells = [f"{candidate['parameters'][name]:g}" for name in varied]
+        folds = [fold["map"] for fold in candidate["folds"]]
+        figures = (candidate["map"], min(folds), max(folds), candidate["micro_f1"])
+        table.add_row(*cells, *(f"{figure:.4f}" for figure in figures))
+    _console().print(table)
+
+
 def print_counts(passages: Sequence[Passage]) -> None:
     """Passages and events of each topic, by language."""
     languages = sorted({p.lang for p in passages})

@@ -159,7 +159,7 @@ def fit(
     ]
     # The fit on everything comes first: it is the longest.
     tasks = [
-        delayed(_fit_on)(texts, y_true, inside, outside, parameters, lexicon, seed)
+        delayed(fit_on)(texts, y_true, inside, outside, parameters, lexicon, seed)
         for inside, outside in [everything, *held_out_folds, *smaller]
     ]
     progress("fitting", 0, len(tasks))
@@ -247,7 +247,7 @@ def _learning_curve(
     ]
 
 
-def _fit_on(
+def fit_on(
     texts: Sequence[str],
     y_true: BoolArray,
     inside: IntArray,
