@@ -1,6 +1,6 @@
 """Training measured: what it costs with ever more passages, through memory and through files.
 
-    python tests/benchmarks/training.py --passages 18000 100000 --way memory files --jobs 2
+    python tests/benchmarks/train.py --passages 18000 100000 --way memory files --jobs 2
 
 Passages are made from the project's own: the first half of one and the second half of another of the same topics, some words put in place
 of others, some of them never seen before. They serve for time and memory alone; how good the model is on them says nothing. Memory is the
