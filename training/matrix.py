@@ -30,7 +30,9 @@ from training.pipeline import Parameters, make_features
 
 CELLS = 1 << 25
 """Counters for pairs, 134 MB."""
+_PARTS_OF_CELLS = 64
 MOST_TERMS = 1 << 18
+"""Terms of words; concepts and their pairs come on top."""
 _CHUNK = 5_000
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _NONE = -1
@@ -53,7 +55,7 @@ class Reading:
     terms: list[str]
     stems: IntArray
     prefixes: IntArray
-    concepts: IntArray
+    concepts: npt.NDArray[np.int16]
 
     def chunks(self, n_texts: int) -> Iterator[Chunk]:
         """The first `n_texts` texts, some thousand at a time."""
@@ -121,7 +123,7 @@ def read(texts: Iterable[str], lexicon: Lexicon, folder: Path) -> Reading:
         raise PassageError("the passages hold no words to learn from")
     terms = _numbers_as_met()
     stems, prefixes = np.full(len(met), _NONE, np.int64), np.full(len(met), _NONE, np.int64)
-    concepts = np.full((len(met), MOST_CONCEPTS), _NONE, np.int64)
+    concepts = np.full((len(met), MOST_CONCEPTS), _NONE, np.int16)
     for word, number in met.items():
         found = word_terms(word)
         if found is not None:
@@ -204,7 +206,9 @@ def _cells(pairs: IntArray) -> IntArray:
 def _least_frequency(singles: IntArray, cells: npt.NDArray[np.int32], least: int, most: int) -> int:
     """The smallest frequency from `least` on that at most `most` terms have."""
     longest = int(max(singles.max(), cells.max())) + 2
-    counts = np.bincount(singles, minlength=longest) + np.bincount(cells, minlength=longest)
+    counts = np.bincount(singles, minlength=longest)
+    for part in np.array_split(cells, _PARTS_OF_CELLS):  # bincount copies what it counts
+        counts += np.bincount(part, minlength=longest)
     at_least = counts[::-1].cumsum()[::-1]
     few = np.flatnonzero(at_least[least:] <= most)
     return least + int(few[0]) if len(few) else longest
