@@ -70,3 +70,14 @@ def test_workers_find_the_scheduler_by_its_name():
 def test_service_links_do_not_become_settings():
     templates = [m["spec"]["template"]["spec"] for m in MANIFESTS if "template" in m["spec"]]
     assert [template["enableServiceLinks"] for template in templates] == [False] * 3
+
+
+def test_what_the_image_copies_is_sent_to_the_build():
+    copied = [
+        line.split()[1]
+        for line in (FOLDER / "Dockerfile").read_text(encoding="utf-8").splitlines()
+        if line.startswith("COPY ") and "--from" not in line
+    ]
+    sent = (FOLDER.parents[1] / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert copied == ["requirements-cluster.txt"]
+    assert {f"!{name}" for name in copied} <= set(sent)

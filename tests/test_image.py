@@ -14,11 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from test_server import call, free_port, wait_until_ready
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = "docker.io/library/python:3.11-slim"
 IMAGE = "localhost/vigie-test"
+CLUSTER = "localhost/vigie-cluster-test"
+HARDENED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")
+HARDENED += ("--security-opt", "no-new-privileges")
 
 
 def engine() -> str:
@@ -48,24 +52,36 @@ def mounts() -> list[str]:
     return found
 
 
+def build(name: str, tag: str, *more: str) -> None:
+    """Builds an image from the project's folder."""
+    options = ["--format", "docker", "--pull=never", "--network=host"] if name == "podman" else []
+    options += mounts() if name == "podman" else []
+    command = [name, "build", *options, *more, "-t", tag, "."]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 @pytest.fixture(scope="module")
 def image() -> Iterator[tuple[str, str]]:
     name = engine()
-    options = ["--format", "docker", "--pull=never", "--network=host"] if name == "podman" else []
-    build = [name, "build", *options, *(mounts() if name == "podman" else []), "-t", IMAGE, "."]
-    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    build(name, IMAGE)
     yield name, IMAGE
     subprocess.run([name, "rmi", "-f", IMAGE], capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def cluster_image(image: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    name, service = image
+    build(name, CLUSTER, "--file", "deploy/dask/Dockerfile", "--build-arg", f"SERVICE={service}")
+    yield name, CLUSTER
+    subprocess.run([name, "rmi", "-f", CLUSTER], capture_output=True)
 
 
 @pytest.fixture(scope="module")
 def container(image: tuple[str, str]) -> Iterator[tuple[str, str, int]]:
     name, tag = image
     port = free_port()
-    hardened = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"]
-    hardened += ["--security-opt", "no-new-privileges"]
-    command = [name, "run", "-d", "--network=host", *hardened, "-e", f"VIGIE_PORT={port}", tag]
+    command = [name, "run", "-d", "--network=host", *HARDENED, "-e", f"VIGIE_PORT={port}", tag]
     identifier = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     try:
         wait_until_ready(port, 60)
@@ -126,3 +142,49 @@ def test_sigterm_ends_it_within_two_seconds(image):
         assert time.monotonic() - started < 3
     finally:
         subprocess.run([name, "rm", "-f", identifier], capture_output=True)
+
+
+def test_a_cluster_of_containers_classifies_an_archive_as_one_container_does(
+    cluster_image, tmp_path
+):
+    services = yaml.safe_load((ROOT / "deploy/dask/compose.yaml").read_text())["services"]
+    address = f"tcp://127.0.0.1:{free_port()}"
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        rows = ({"id": f"{number}-{i}", "text": f"Twitter bans {i} bots"} for i in range(200))
+        (tmp_path / "in" / f"{number}.jsonl").write_text(
+            "".join(json.dumps(r) + "\n" for r in rows)
+        )
+    tmp_path.chmod(0o777)  # the image has a user of its own
+    command = [cluster_image[0], "run", "--network=host", *HARDENED, "-v", f"{tmp_path}:/archive"]
+    running = []
+
+    def start(*arguments: str) -> None:
+        done = subprocess.run(
+            [*command, "-d", cluster_image[1], *arguments], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        running.append(done.stdout.strip())
+
+    try:
+        start("dask", "scheduler", "--host", address, "--no-dashboard")
+        for _ in range(2):
+            start(*(address if "://" in word else word for word in services["worker"]["command"]))
+        bulk = (cluster_image[1], "service", "bulk", "/archive/in", "--part-rows", "50")
+        for more in (
+            ("/archive/whole",),
+            ("/archive/out", "--engine", "dask", "--scheduler", address),
+        ):
+            done = subprocess.run([*command, "--rm", *bulk, *more], capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.startswith("600 passages in 12 parts, 0 rejects")
+    finally:
+        subprocess.run([cluster_image[0], "rm", "-f", *running], capture_output=True)
+    whole, out = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).glob("part-*")}
+        for name in ("whole", "out")
+    )
+    assert out == whole
+    assert len(whole) == 12
+    manifests = [(tmp_path / name / "_manifest.json").read_bytes() for name in ("whole", "out")]
+    assert manifests[0] == manifests[1]
