@@ -612,6 +612,28 @@ def test_input_that_changes_while_it_is_read_is_refused(source, rows):
         next(parts)
 
 
+def test_a_run_stops_where_its_input_changes(long_source, tmp_path, version):
+    output = tmp_path / "out"
+    process = subprocess.Popen(
+        command(long_source, output, version, "--part-rows", "500"),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    started_workers(process, output)
+    with long_source.open("ab") as stream:
+        stream.write(b"more")
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert messages.splitlines()[-1].startswith(
+        f"error: {long_source}: changed while it was read; run again with --restart"
+    )
+    assert not (output / "_manifest.json").exists()
+    assert only_whole_files(output)
+    assert {pq.read_table(path).num_rows for path in output.glob("part-*")} == {500}
+
+
 def test_input_that_grows_after_its_last_part_is_refused(source):
     plan = make_plan(str(source), Options(), "v", "d")
     parts = read_parts(plan, plan.stretches[0], frozenset())
