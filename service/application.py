@@ -24,20 +24,20 @@ def create_app(settings: Settings | None = None) -> Flask:
     metrics = Metrics()
     metrics.listen(app)
     traffic = Traffic(metrics.folder)
-    traffic.share()
     source = ModelSource(settings, metrics)
     source.follow()
     problems.register(app)
     access.register(app, settings)
     feedback_routes.register(app, settings)
     observer = Observer(metrics, traffic, app.extensions["vigie_review"])
-    front = Front(app, settings, source, observer)
+    observer.start()
     app.extensions["vigie_settings"] = settings
     app.extensions["vigie_models"] = source
     app.extensions["vigie_observer"] = observer
-    app.extensions["vigie_front"] = front
     app.register_blueprint(api)
     app.register_blueprint(feedback_routes.feedback_api)
     app.register_blueprint(admin_routes.admin_api)
+    front = Front(app, settings, source, observer)
+    app.extensions["vigie_front"] = front
     app.wsgi_app = front  # type: ignore[method-assign]
     return app

@@ -16,11 +16,13 @@ from service.live import LiveModel
 from service.observation import Observation, Observer
 from service.problems import ProblemError, from_validation, too_large
 from service.results import Asked, Identifier
-from service.schemas import ClassifyIn, Options, PassageIn
+from service.schemas import ClassifyIn, Options
 from service.settings import Settings
 
 _AT_ONCE_PASSAGES = 128
 _AT_ONCE_CHARACTERS = 200_000
+_SHORT_BODY = 20_000
+_DEFAULTS = Options.model_validate({})
 
 
 def answer(
@@ -31,16 +33,10 @@ def answer(
     observation: Observation | None,
 ) -> bytes:
     """Classifies what the body holds; one model answers for all of it."""
-    try:
-        asked = ClassifyIn.model_validate_json(body)
-    except ValidationError as error:
-        raise from_validation(error) from None
-    passages = _passages(asked, settings)
-    texts = [passage.text for passage in passages]
-    identifiers = [passage.id for passage in passages]
+    asked, texts, identifiers = _read(body, settings)
     found = classify_passages(live, texts, to_asked(asked), identifiers, settings.request_seconds)
     observer.classified(observation, live.classifier, texts, found, comparable=is_comparable(asked))
-    return orjson.dumps({"model": describe_model(live, asked.operating_point), "results": found})
+    return orjson.dumps({"model": live.describe(asked.operating_point), "results": found})
 
 
 def classify_passages(
@@ -74,21 +70,6 @@ def classify_passages(
     except UnknownNameError as error:
         raise ProblemError(422, f"topics: {error}", where="topics") from None
     return found
-
-
-def describe_model(live: LiveModel, operating_point: str) -> dict[str, Any]:
-    """Which model answers and how it decides; `unreached` are topics that miss the aim of the operating point."""
-    manifest = live.classifier.manifest
-    return {
-        "version": live.classifier.version,
-        "taxonomy": manifest["taxonomy"],
-        "operating_point": operating_point,
-        "unreached": [
-            entry["topic"]
-            for entry in manifest["operating_points"][operating_point]
-            if not entry["reached"]
-        ],
-    }
 
 
 def to_asked(options: Options) -> Asked:
@@ -125,15 +106,42 @@ def check_number(passages: int, settings: Settings) -> None:
         )
 
 
-def _passages(asked: ClassifyIn, settings: Settings) -> list[PassageIn]:
+def _read(body: bytes, settings: Settings) -> tuple[Options, list[str], list[Identifier] | None]:
+    """Options, texts and their identifiers; None where there are no identifiers."""
+    text = _text_alone(body)
+    if text is not None:
+        check_length(text, "text", settings)
+        return _DEFAULTS, [text], None
+    asked = _validated(body)
     if asked.passages is None:
         text = asked.text or ""
         check_length(text, "text", settings)
-        return [PassageIn(text=text)]
+        return asked, [text], None
     check_number(len(asked.passages), settings)
     for i, passage in enumerate(asked.passages):
         check_length(passage.text, f"passages[{i}].text", settings)
-    return asked.passages
+    return asked, [p.text for p in asked.passages], [p.id for p in asked.passages]
+
+
+def _text_alone(body: bytes) -> str | None:
+    """The text of the commonest body, a short text and nothing else, without a schema; None for any other body, good or bad."""
+    if len(body) > _SHORT_BODY:
+        return None
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(content, dict) or len(content) != 1:
+        return None
+    text = content.get("text")
+    return text if isinstance(text, str) else None
+
+
+def _validated(body: bytes) -> ClassifyIn:
+    try:
+        return ClassifyIn.model_validate_json(body)
+    except ValidationError as error:
+        raise from_validation(error) from None
 
 
 def _parts(texts: Sequence[str]) -> Iterator[slice]:

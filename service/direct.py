@@ -7,7 +7,6 @@ body that is too large, a hook that looks at requests, such as one that asks for
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import orjson
@@ -22,64 +21,51 @@ from service.settings import Settings
 PATH = "/v1/classify"
 _BLUEPRINT = "api"
 _JSON = "application/json"
-_OK = "200 OK"
 
 Environ = dict[str, Any]
-Answer = tuple[str, str, bytes]
-"""Status line, content type, body."""
+Answer = tuple[int, str, str, bytes]
+"""Status, status line, content type, body."""
 
 
 class DirectClassification:
-    """Answers the calls that it may answer."""
+    """Answers the calls that it may answer, for an application that is put together."""
 
     def __init__(
         self, app: Flask, settings: Settings, source: ModelSource, observer: Observer
     ) -> None:
-        self._app = app
         self._settings = settings
         self._source = source
         self._observer = observer
+        hooks = (app.before_request_funcs, app.after_request_funcs)
+        self._is_hooked = any(hook.get(None) or hook.get(_BLUEPRINT) for hook in hooks)
 
     def takes(self, environ: Environ) -> bool:
-        """Whether a request, its body read already, can be answered here."""
+        """Whether a request can be answered here once its body is read."""
         return (
             environ["PATH_INFO"] == PATH
             and environ["REQUEST_METHOD"] == "POST"
             and environ.get("CONTENT_TYPE") == _JSON
             and "HTTP_CONTENT_ENCODING" not in environ
-            and type(environ["wsgi.input"]) is io.BytesIO
+            and not self._is_hooked
             and self._source.current is not None
-            and not self._is_hooked()
-            and len(environ["wsgi.input"].getbuffer()) <= self._settings.max_body_bytes
         )
 
-    def answer(self, environ: Environ, observation: Observation) -> Answer:
+    def answer(self, body: bytes, observation: Observation) -> Answer:
         """The answer to a request that `takes` took."""
         observation.route = PATH
         live = self._source.current
         if live is None:
             raise RuntimeError("a model was live and is not any more")
         try:
-            body = classification.answer(
-                environ["wsgi.input"].getvalue(),
-                live,
-                self._settings,
-                self._observer,
-                observation,
-            )
+            content = classification.answer(body, live, self._settings, self._observer, observation)
         except ProblemError as error:
             return _problem(error.to_json())
         except Exception as error:  # noqa: BLE001 - as Flask's own edge does
             return _problem(problems.unexpected(observation.method, PATH, error))
-        return _OK, _JSON, body
-
-    def _is_hooked(self) -> bool:
-        before, after = self._app.before_request_funcs, self._app.after_request_funcs
-        return bool(
-            before.get(None) or before.get(_BLUEPRINT) or after.get(None) or after.get(_BLUEPRINT)
-        )
+        return 200, "200 OK", _JSON, content
 
 
 def _problem(document: dict[str, Any]) -> Answer:
-    status = f"{document['status']} {document['title']}"
-    return status, problems.CONTENT_TYPE, orjson.dumps(document) + b"\n"
+    status = document["status"]
+    content = orjson.dumps(document) + b"\n"
+    return status, f"{status} {document['title']}", problems.CONTENT_TYPE, content

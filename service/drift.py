@@ -77,12 +77,20 @@ class Traffic:
     def __init__(self, folder: Path | None, clock: Clock = time.monotonic) -> None:
         self.window = Window(clock)
         self._folder = folder
-        self._stopped = threading.Event()
+        self._clock = clock
+        self._next_write = 0.0
+        self._written = 0
 
     def share(self) -> None:
-        """Writes this worker's window once a second from now on, where there is a folder to share."""
-        if self._folder is not None:
-            threading.Thread(target=self._run, name="traffic", daemon=True).start()
+        """Writes this worker's window for the others, at most once a second and only if it has changed."""
+        if self._folder is None or self._clock() < self._next_write:
+            return
+        self._next_write = self._clock() + _WRITE_SECONDS
+        self.window.total()
+        changes = self.window.changes
+        if changes != self._written:
+            self.write()
+            self._written = changes
 
     def total(self) -> dict[str, LanguageTally]:
         """Counts of all live workers."""
@@ -107,31 +115,20 @@ class Traffic:
     def _others(self) -> Iterator[dict[str, LanguageTally]]:
         if self._folder is None:
             return
-        for path in self._folder.glob(f"{_PREFIX}*.json"):
+        for path in self._folder.glob(f"{_PREFIX}*"):
             process = int(path.stem.removeprefix(_PREFIX))
             if process == os.getpid():
                 continue
             if not is_alive(process):
                 path.unlink(missing_ok=True)
                 continue
+            if path.suffix != ".json":
+                continue
             try:
                 content = json.loads(path.read_text(encoding="utf-8"))
             except FileNotFoundError:
                 continue
             yield {language: LanguageTally(*counts) for language, counts in content.items()}
-
-    def _run(self) -> None:
-        written = 0
-        while not self._stopped.wait(_WRITE_SECONDS):
-            self.window.total()
-            changes = self.window.changes
-            if changes == written:
-                continue
-            try:
-                self.write()
-            except OSError:
-                continue
-            written = changes
 
 
 def compare(total: dict[str, LanguageTally], reference: dict[str, Any] | None) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from orjson import Fragment, dumps
 
 from model.artifact import MANIFEST
 from model.classifier import Classifier
@@ -30,6 +32,25 @@ class LiveModel:
 
     classifier: Classifier
     since: str | None
+    described: dict[str, Fragment] = field(default_factory=dict, compare=False)
+
+    def describe(self, operating_point: str) -> Fragment:
+        """The version and how it decides, as JSON; `unreached` are topics that miss the aim of the operating point."""
+        known = self.described.get(operating_point)
+        if known is None:
+            manifest = self.classifier.manifest
+            description = {
+                "version": self.classifier.version,
+                "taxonomy": manifest["taxonomy"],
+                "operating_point": operating_point,
+                "unreached": [
+                    entry["topic"]
+                    for entry in manifest["operating_points"][operating_point]
+                    if not entry["reached"]
+                ],
+            }
+            known = self.described[operating_point] = Fragment(dumps(description))
+        return known
 
 
 class Listener(Protocol):
@@ -67,6 +88,7 @@ class ModelSource:
         self._served: Path | None = None
         self._refusal: _Refusal | None = None
         self._said: str | None = None
+        self._replaced = False
         self._stopped = threading.Event()
         self.refresh()
 
@@ -93,6 +115,7 @@ class ModelSource:
         live = self._live
         if folder == self._served:
             self._refusal = None
+            self._let_go()
             return
         if self._is_refused(folder):
             return
@@ -104,11 +127,20 @@ class ModelSource:
         self._refusal = None
         since = None if self._folder else self._registry.live_since()
         self._live, self._served = LiveModel(classifier, since), folder
+        self._replaced = live is not None
         _LOG.info("serving version %s", classifier.version)
         if self._listener is not None:
             self._listener.serving(
                 classifier.version, None if live is None else live.classifier.version
             )
+
+    def _let_go(self) -> None:
+        """Frees the version before, a look after the swap when no request has it any more: its tables refer to one another, and
+        Python by itself would keep several of them for a long time.
+        """
+        if self._replaced:
+            self._replaced = False
+            gc.collect()
 
     def _is_refused(self, folder: Path) -> bool:
         refusal = self._refusal

@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import traceback
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -23,6 +25,8 @@ _QUOTING = ("trafilatura", "htmldate", "justext", "readability", "urllib3")
 """Libraries whose records may quote what they read."""
 
 _DETAILS = "details"
+_PIPE_BYTES = 4096
+"""PIPE_BUF of Linux: a write of so many bytes to a pipe is never split."""
 
 _MEANT = ("Configuration allows spawning up to", "Websockets are not supported on WSGI")
 
@@ -53,9 +57,16 @@ class KnownRemarks(logging.Filter):
 
 
 class AccessLog:
-    """Writes the line of a request; one `write` a line, so that workers that share a pipe do not mix theirs."""
+    """Lines of requests, written some at a time: a system call lets go of Python's lock, in the middle of an answer if each line had its own.
+
+    No write is longer than what a pipe takes whole, so that workers that share one do not mix their lines.
+    """
 
     def __init__(self) -> None:
+        self._logger = logging.getLogger(_OWN)
+        self._lock = threading.Lock()
+        self._lines: list[bytes] = []
+        self._size = 0
         self._descriptor: int | None = None
         try:
             self._descriptor = sys.stderr.fileno()
@@ -65,16 +76,30 @@ class AccessLog:
     @property
     def enabled(self) -> bool:
         """Whether requests are logged at the level set."""
-        return logging.getLogger(_OWN).isEnabledFor(logging.INFO)
+        return self._logger.isEnabledFor(logging.INFO)
 
-    def write(self, line: dict[str, Any]) -> None:
-        """Writes one line; where nobody reads any more, it is lost."""
-        encoded = orjson.dumps(line) + b"\n"
+    def add(self, line: dict[str, Any]) -> None:
+        """Adds a line; writes those before it where they would be too many with it."""
+        encoded = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        with self._lock:
+            if self._size + len(encoded) > _PIPE_BYTES:
+                self._write()
+            self._lines.append(encoded)
+            self._size += len(encoded)
+
+    def flush(self) -> None:
+        """Writes what was added; where nobody reads any more, it is lost."""
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
+        content = b"".join(self._lines)
+        self._lines, self._size = [], 0
         try:
-            if self._descriptor is not None:
-                os.write(self._descriptor, encoded)
-            else:
-                sys.stderr.write(encoded.decode())
+            if self._descriptor is None:
+                sys.stderr.write(content.decode())
+            elif content:
+                os.write(self._descriptor, content)
         except (OSError, ValueError):
             return
 
@@ -110,7 +135,13 @@ def server_configuration() -> dict[str, Any]:
 
 def timestamp(seconds: float) -> str:
     """Seconds since 1970 as UTC, ISO 8601 with milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    whole = int(seconds)
+    return f"{_to_second(whole)}.{int((seconds - whole) * 1000):03d}+00:00"
+
+
+@lru_cache(maxsize=2)
+def _to_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def describe(error: BaseException) -> dict[str, Any]:

@@ -2,13 +2,18 @@
 
 `service.server` makes a folder for them before it starts the workers and names it in ``PROMETHEUS_MULTIPROC_DIR``; each worker then keeps
 its counts in files there, and whichever worker is asked adds all of them up. Counts of a worker that died stay, as a counter must not
-fall; its share of `vigie_model_info`, the number of workers that serve a version, goes. Without the folder counts are this process's own.
+fall, but move into one file for all the dead (whenever a worker starts, and with each scrape), so that workers that die again and again do
+not fill the disk; its share of `vigie_model_info`, the number of workers that serve a version, goes. Without the folder counts are this
+process's own.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +26,10 @@ if TYPE_CHECKING:
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_WORKERS_GAUGE = "gauge_livesum_"
+_OF_THE_DEAD = 0
+"""In place of a worker's number: no process that can be asked for has it."""
+
+_FILE = re.compile(r"(counter|histogram|gauge_livesum)_(\d+)\.db")
 
 
 class Metrics:
@@ -31,6 +39,9 @@ class Metrics:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self.folder = shared_folder()
+        if self.folder is not None:
+            with _alone(self.folder):
+                _gather_dead(self.folder)
         self._registry = CollectorRegistry()
 
         def counter(name: str, about: str, *labels: str) -> Any:
@@ -74,10 +85,12 @@ class Metrics:
         signals.database_unavailable.connect(self._database_failed, app)
         signals.limiter_unavailable.connect(self._limiter_failed)
 
-    def request(self, route: str, status: int, seconds: float) -> None:
-        """Counts an answered request."""
-        self._requests[route, str(status)].inc()
-        self._seconds[route].observe(seconds)
+    def requests(self, route: str, status: int, seconds: Sequence[float]) -> None:
+        """Counts answered requests by what each took."""
+        self._requests[route, str(status)].inc(len(seconds))
+        observe = self._seconds[route].observe
+        for each in seconds:
+            observe(each)
 
     def passages(self, counted: Tally) -> None:
         """Counts classified passages, their topics and reasons."""
@@ -89,7 +102,7 @@ class Metrics:
 
     def serving(self, version: str, before: str | None) -> None:
         """Notes which version this worker serves from now on."""
-        if before is not None:
+        if before is not None and before != version:
             self._model.labels(before).set(0)
         self._model.labels(version).set(1)
 
@@ -115,15 +128,16 @@ class Metrics:
         from prometheus_client import CollectorRegistry, generate_latest
         from prometheus_client.multiprocess import MultiProcessCollector
 
-        registry = self._registry
-        if self.folder is not None:
-            _forget_dead(self.folder)
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry, str(self.folder))  # type: ignore[no-untyped-call]
         more = CollectorRegistry()
         for collector in collectors:
             more.register(collector)
-        return generate_latest(registry) + generate_latest(more)
+        if self.folder is None:
+            return generate_latest(self._registry) + generate_latest(more)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, str(self.folder))  # type: ignore[no-untyped-call]
+        with _alone(self.folder):
+            _gather_dead(self.folder)
+            return generate_latest(registry) + generate_latest(more)
 
 
 class _Children(dict[Any, Any]):
@@ -160,9 +174,38 @@ def is_alive(process: int) -> bool:
     return True
 
 
-def _forget_dead(folder: Path) -> None:
-    """Takes workers that no longer run out of the gauges of live workers."""
-    for path in folder.glob(f"{_WORKERS_GAUGE}*.db"):
-        process = path.stem.removeprefix(_WORKERS_GAUGE)
-        if process.isdecimal() and not is_alive(int(process)):
-            path.unlink(missing_ok=True)
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One worker at a time moves files, and none reads them meanwhile."""
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _gather_dead(folder: Path) -> None:
+    """Adds the counts of workers that no longer run to the file of the dead; takes them out of the gauges of live workers."""
+    for path in sorted(folder.glob("*.db")):
+        named = _FILE.fullmatch(path.name)
+        if named is None or int(named[2]) == _OF_THE_DEAD or is_alive(int(named[2])):
+            continue
+        if named[1] != "gauge_livesum":
+            _add_counts(path, path.with_name(f"{named[1]}_{_OF_THE_DEAD}.db"))
+        path.unlink()
+
+
+def _add_counts(path: Path, gathered: Path) -> None:
+    """Adds one file's counts to another's, which is replaced as a whole."""
+    from prometheus_client.mmap_dict import MmapedDict
+
+    counts: dict[str, float] = {}
+    for each in (gathered, path):
+        if each.exists():
+            for key, value, _, _ in MmapedDict.read_all_values_from_file(str(each)):  # type: ignore[no-untyped-call]
+                counts[key] = counts.get(key, 0.0) + value
+    staged = gathered.with_suffix(".staged")
+    staged.unlink(missing_ok=True)
+    written = MmapedDict(str(staged))  # type: ignore[no-untyped-call]
+    for key, value in counts.items():
+        written.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
+    written.close()  # type: ignore[no-untyped-call]
+    staged.replace(gathered)

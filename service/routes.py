@@ -140,7 +140,7 @@ def article() -> Response:
     )
     return _json(
         {
-            "model": classification.describe_model(live, asked.operating_point),
+            "model": live.describe(asked.operating_point),
             "text": text,
             "topics": articles.article_topics(passages),
             "passages": passages,
@@ -243,6 +243,7 @@ def recent_drift() -> Response:
 )
 def prometheus() -> Response:
     """Metrics of all workers for Prometheus."""
+    _observer().settle()
     collectors = [drift.DriftCollector(_drift())] if _source().current else []
     return Response(
         _observer().metrics.render(collectors),
@@ -359,6 +360,7 @@ def _article_text(asked: ArticleIn, settings: Settings) -> str:
 
 def _drift() -> dict[str, Any]:
     classifier = _live().classifier
+    _observer().settle()
     compared = drift.compare(
         _observer().traffic.total(), classifier.manifest["training"].get("reference")
     )

@@ -1,4 +1,4 @@
-"""What a request's Results come to, counted once for metrics and drift."""
+"""What Results come to, counted once for metrics and drift."""
 
 from __future__ import annotations
 
@@ -30,6 +30,22 @@ class Tally:
     languages: dict[str, LanguageTally] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
 
+    def add(self, results: Iterable[dict[str, Any]]) -> None:
+        """Counts Results (see `service.results`)."""
+        languages, reasons = self.languages, self.reasons
+        for result in results:
+            language = result["language"]
+            entry = languages.get(language)
+            if entry is None:
+                entry = languages[language] = LanguageTally()
+            entry.passages += 1
+            entry.coverage += result["vocabulary_coverage"]
+            topics = entry.topics
+            for topic in result["topics"]:
+                topics[topic] = topics.get(topic, 0) + 1
+            for reason in result["reasons"]:
+                reasons[reason] = reasons.get(reason, 0) + 1
+
     @property
     def passages(self) -> int:
         """All passages."""
@@ -42,22 +58,3 @@ class Tally:
         for tally in self.languages.values():
             total.add(tally)
         return total.topics
-
-
-def tally(results: Iterable[dict[str, Any]]) -> Tally:
-    """Counts over Results (see `service.results`)."""
-    counted = Tally()
-    languages, reasons = counted.languages, counted.reasons
-    for result in results:
-        language = result["language"]
-        entry = languages.get(language)
-        if entry is None:
-            entry = languages[language] = LanguageTally()
-        entry.passages += 1
-        entry.coverage += result["vocabulary_coverage"]
-        topics = entry.topics
-        for topic in result["topics"]:
-            topics[topic] = topics.get(topic, 0) + 1
-        for reason in result["reasons"]:
-            reasons[reason] = reasons.get(reason, 0) + 1
-    return counted

@@ -11,7 +11,7 @@ from running import running, wait_for
 from service import create_app
 from service.drift import SLOT_SECONDS, SLOTS, DriftCollector, Traffic, Window, compare
 from service.settings import Settings
-from service.tally import LanguageTally, Tally, tally
+from service.tally import LanguageTally, Tally
 from training.passages import Passage
 from training.reference import reference
 
@@ -26,7 +26,9 @@ def results(*entries: tuple[str, list[str], float]) -> list[dict]:
 
 
 def counted(*entries: tuple[str, list[str], float]) -> Tally:
-    return tally(results(*entries))
+    found = Tally()
+    found.add(results(*entries))
+    return found
 
 
 class Clock:

@@ -8,7 +8,7 @@ import pytest
 from running import JSON, running
 
 from model.errors import VigieError
-from service.logs import JsonFormatter, KnownRemarks
+from service.logs import AccessLog, JsonFormatter, KnownRemarks
 
 SECRET = "Xylofantastique quincaillerie zanzibarienne"
 WORD = "Xylofantastique"
@@ -90,8 +90,32 @@ def log(version, tmp_path_factory) -> list[dict]:
         ]
         for method, path, body, headers in calls:
             service.ask(method, path, None if body is None else body.encode(), headers)
-        assert not WORDS.search(service.log.read_text())
-        return service.lines()
+    assert not WORDS.search(service.log.read_text())
+    return service.lines()
+
+
+def test_lines_of_the_last_requests_are_written_when_the_service_stops(version, tmp_path):
+    with running(tmp_path, "--model", str(version)) as service:
+        for number in range(30):
+            service.ask("GET", "/healthz", None, {"X-Request-ID": f"last-{number}"})
+    log = service.log.read_text()
+    assert all(log.count(f'"last-{number}"') == 1 for number in range(30))
+
+
+def test_writes_to_a_pipe_are_whole_lines_and_short_enough_not_to_be_split(monkeypatch):
+    writes: list[bytes] = []
+    monkeypatch.setattr("os.write", lambda _, content: writes.append(content))
+    log = AccessLog()
+    log._descriptor = 1
+    for number in range(100):
+        log.add({"number": number, "filler": "x" * 100})
+    log.flush()
+    log.flush()
+    assert len(writes) < 10
+    assert all(len(content) <= 4096 and content.endswith(b"\n") for content in writes)
+    assert [json.loads(line)["number"] for line in b"".join(writes).splitlines()] == list(
+        range(100)
+    )
 
 
 def test_every_line_is_json_and_holds_no_text(log):
