@@ -80,23 +80,35 @@ class Connections:
             moved = _moved(connection)
             if moved is None:
                 continue
-            entry = seen[name] = self._seen.get(name) or _Seen(moved, now, moved, now)
+            known = self._seen.get(name)
+            if (
+                known is None or moved < known.moved
+            ):  # The latter: another connection by the name of an earlier one.
+                known = _Seen(moved, now, moved, now)
+            entry = seen[name] = known
             if moved != entry.moved:
                 entry.moved, entry.last = moved, now
             if moved - entry.counted >= LEAST_BYTES:
                 entry.counted, entry.since = moved, now
-            elif now - entry.since >= self._idle and entry.last < busy_since:
+            elif self._is_over(entry, now) and entry.last < busy_since:
                 _shut(connection)
                 closed += 1
         self._seen = seen
         return closed
+
+    def _is_over(self, entry: _Seen, now: float) -> bool:
+        """Whether so little moved for so long. One that has just begun to move again is given as long once more: it may be a request,
+        on a connection that was kept open, that came a moment before this look.
+        """
+        idle = now - entry.since
+        return idle >= 2 * self._idle or (idle >= self._idle and entry.last < now)
 
     def _busy_since(self, now: float) -> float:
         """Connections that moved since then may wait for an answer that is being computed."""
         oldest = self._oldest_request()
         if oldest is None or now - oldest < self._between:
             return math.inf
-        return oldest - self._between
+        return oldest - self._idle
 
     def _connections(self) -> Iterator[tuple[Name, socket.socket]]:
         for descriptor in os.listdir(_DESCRIPTORS):  # noqa: PTH208 - names are numbers

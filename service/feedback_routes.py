@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import OrderedDict
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
@@ -88,9 +89,14 @@ class EarlierVersions:
     def __init__(self, settings: Settings) -> None:
         self._registry = Registry(settings.registry) if settings.model is None else None
         self._loaded: OrderedDict[str, Classifier] = OrderedDict()
+        self._lock = threading.Lock()
 
     def get(self, version: str) -> Classifier | None:
-        """The version; None where there is no such version."""
+        """The version; None where there is no such version. One is loaded at a time."""
+        with self._lock:
+            return self._get(version)
+
+    def _get(self, version: str) -> Classifier | None:
         if version in self._loaded:
             self._loaded.move_to_end(version)
             return self._loaded[version]

@@ -6,6 +6,7 @@ at once, since a thread that reads a slow body waits; scoring holds Python's loc
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -34,6 +35,8 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 _SWITCH_SECONDS = 0.02
 """Longer than an answer takes to compute, so that a thread finishes it before another takes Python's lock."""
 
+_PACKAGES = ("flask", "pydantic")
+_DATABASE_PACKAGES = ("alembic.command", "alembic.config", "sqlalchemy.orm")
 _HEADER_MILLISECONDS = 10_000
 _HEADER_BYTES = 65_536
 
@@ -48,12 +51,23 @@ def serve(settings: Settings) -> None:
     shared = _make_shared_folder()
     if shared is not None:
         os.environ[FOLDER_VARIABLE] = str(shared)
+    _import_ahead(settings)
     print(f"Vigie on http://{settings.host}:{settings.port}", file=sys.stderr, flush=True)
     try:
         make_server("service.server:create_worker", settings).serve()
     finally:
         if shared is not None:
             shutil.rmtree(shared, ignore_errors=True)
+
+
+def _import_ahead(settings: Settings) -> None:
+    """Imports what takes long before workers are forked, so that one that starts in place of another is there at once.
+
+    Nothing that starts threads, as numpy does: they do not survive a fork.
+    """
+    database = _DATABASE_PACKAGES if settings.database_url else ()
+    for name in (*_PACKAGES, *database):
+        import_module(name)
 
 
 def _make_shared_folder() -> Path | None:
@@ -120,6 +134,8 @@ def create_worker() -> Flask:
 
     settings = Settings.from_environment()
     sys.setswitchinterval(_SWITCH_SECONDS)
+    # Code stays for good: what looks for garbage need not go through it. Models are loaded after this, and can be let go.
+    gc.freeze()
     app = create_app(settings)
     front: Front = app.extensions["vigie_front"]
     Connections(settings.port, settings.idle_seconds, front.oldest_request).watch()

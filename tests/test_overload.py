@@ -229,3 +229,56 @@ def test_what_is_not_http_harms_nobody(service, sent):
     connection.close()
     assert service.classify(TEXT).status == 200
     assert service.workers() == workers
+
+
+def test_large_bodies_hold_no_more_memory_than_is_set_and_small_ones_are_served(version, tmp_path):
+    """Each client sends nearly all of 9 MB and waits; 40 of them would hold 360 MB."""
+    with running(tmp_path, "--model", str(version), max_body_bytes=9_000_000) as service:
+        assert service.classify(TEXT).status == 200
+        before = service.memory()
+        clients = [service.connect() for _ in range(40)]
+        head = (
+            b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 9000000\r\n\r\n"
+        )
+
+        def send(connection):
+            with contextlib.suppress(OSError):
+                connection.sendall(head + b"x" * 8_999_000)
+
+        with ThreadPoolExecutor(40) as threads:
+            list(threads.map(send, clients))
+        assert service.memory() - before < 130_000_000
+        assert service.classify(TEXT).status == 200
+        for connection in clients:
+            connection.close()
+        body = json.dumps({"text": TEXT, "topics": ["x" * 1_000_000]})
+        wait_for(
+            lambda: service.ask("POST", "/v1/classify", body, {"Content-Type": JSON}).status == 422,
+            "large bodies to be read again",
+        )
+
+
+def test_streams_take_half_of_the_places_and_leave_the_others_to_requests(version, tmp_path):
+    with running(tmp_path, "--model", str(version), queue=4) as service:
+        streams = [service.connect() for _ in range(6)]
+        received = []
+        for connection in streams:
+            line = json.dumps({"text": TEXT}).encode() + b"\n"
+            connection.sendall(
+                b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n"
+                + b"%x\r\n%s\r\n"
+                % (100 * len(line), 100 * line)
+            )
+            received.append(connection.recv(12))
+        assert received == [b"HTTP/1.1 200"] * 2 + [b"HTTP/1.1 503"] * 4
+        assert [service.classify(TEXT).status for _ in range(10)] == [200] * 10
+        for connection in streams:
+            connection.close()
+        headers = {"Content-Type": "application/x-ndjson"}
+        line = json.dumps({"text": TEXT})
+        wait_for(
+            lambda: service.ask("POST", "/v1/classify", line, headers).status == 200,
+            "the places of streams that were cut off",
+        )
