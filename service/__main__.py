@@ -49,7 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
 
     classify = commands.add_parser("classify", help="classify a file or standard input")
-    classify.add_argument("input", nargs="?", default="-", metavar="FILE", help="text, JSONL, HTML")
+    classify.add_argument(
+        "input",
+        nargs="?",
+        default="-",
+        metavar="FILE",
+        help="JSONL, a passage a line; or text or HTML, an article whose paragraphs are passages, without page furniture",
+    )
     _add_model_options(classify)
     classify.add_argument(
         "--operating-point", default="balanced", choices=("balanced", "precision", "recall")

@@ -25,7 +25,9 @@ _BY_SUFFIX = {
 def read_input(source: str) -> Iterator[tuple[str | int, str]]:
     """Identifier and text of each passage in a file, or on standard input for ``-``.
 
-    The format is told by the file's ending, else by the first character. PassageError where the input cannot be read.
+    The format is told by the file's ending, else by the first character. Text and HTML are articles, read as ``/v1/articles`` reads them:
+    HTML is cleaned, a paragraph is a passage and has its number in the article, and page furniture is left out. PassageError where the
+    input cannot be read.
     """
     content = _content(source)
     kind = _BY_SUFFIX.get(Path(source).suffix.lower()) or _sniff(content)
@@ -34,7 +36,8 @@ def read_input(source: str) -> Iterator[tuple[str | int, str]]:
         return
     article = clean_html(content) if kind == HTML else content
     for number, stretch in enumerate(split_passages(article), 1):
-        yield number, stretch.text
+        if not stretch.furniture:
+            yield number, stretch.text
 
 
 def _content(source: str) -> str:
