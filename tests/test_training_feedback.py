@@ -122,3 +122,14 @@ def test_retraining_learns_from_feedback(passages, registry: Registry, store, tm
     manifest = read_manifest(registry.folder(outcome.challenger))
     assert manifest["training"]["passages"] == len(passages) + 8
     assert outcome.challenger != registry.versions()[0]
+
+
+def test_the_environment_can_name_the_database(store):
+    """A password in an argument could be read by everybody on the machine."""
+    kept = store.add("one", ["fraud"], PREDICTED)
+    store.mark(kept["id"], True, None)
+    environment = {"VIGIE_DATABASE_URL": url(store)}
+    assert [p.text for p in Feedback.of("env", environment).read(TOPICS)] == ["one"]
+    with pytest.raises(PassageError, match="VIGIE_DATABASE_URL is not set"):
+        Feedback.of("env", {})
+    assert Feedback.of("some.jsonl", {}).source == "some.jsonl"

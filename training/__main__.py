@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     retrain.add_argument(
         "--feedback",
         metavar="URL",
-        help="reviewed feedback: the service's database, or a JSONL file that it exported",
+        help="reviewed feedback: the service's database, env for the one that VIGIE_DATABASE_URL names, or a JSONL file that was exported",
     )
     retrain.add_argument("--registry", type=Path, default=REGISTRY, metavar="DIR")
     retrain.add_argument("--dry-run", action="store_true", help="compare, but change nothing")
@@ -180,7 +180,7 @@ def _retrain(options: argparse.Namespace) -> int:
             seed=options.seed,
             jobs=options.jobs,
             dry_run=options.dry_run,
-            feedback=None if options.feedback is None else Feedback(options.feedback),
+            feedback=None if options.feedback is None else Feedback.of(options.feedback),
             progress=report,
         )
     if options.json:

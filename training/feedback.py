@@ -2,7 +2,9 @@
 
 The source is the service's own database (``sqlite:///var/feedback.db``, ``postgresql://…``) or a JSONL file that the service exported
 (``python -m service feedback export``, ``GET /v1/feedback/export``). A database is the better source for a job that runs by itself:
-nobody has to export, and it needs no API key. Its table is read by name: training knows nothing of the service.
+nobody has to export, and it needs no API key. Its table is read by name: training knows nothing of the service. A URL that holds a
+password belongs in the environment, as the service has it (``VIGIE_DATABASE_URL``): everybody on a machine can read the arguments of a
+command.
 
 Only what a reviewer has marked is taken. On the same text the newest label wins, over older feedback and over the other passages: those
 keep their event, and get the new topics. A new text is an event of its own, so that no split tears apart what belongs together.
@@ -10,8 +12,9 @@ keep their event, and get the new topics. A new text is an event of its own, so 
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 TABLE = "feedback"
+DATABASE_VARIABLE = "VIGIE_DATABASE_URL"
+FROM_ENVIRONMENT = "env"
 _CONNECT_SECONDS = 10
 
 
@@ -32,6 +37,16 @@ class Feedback:
     """Where reviewed feedback is read from: the URL of a database, or a file of passages."""
 
     source: str
+
+    @classmethod
+    def of(cls, option: str, environment: Mapping[str, str] | None = None) -> Feedback:
+        """What an option names: a source, or `env` for the one that the environment names; PassageError where it names none."""
+        if option != FROM_ENVIRONMENT:
+            return cls(option)
+        named = (os.environ if environment is None else environment).get(DATABASE_VARIABLE)
+        if not named:
+            raise PassageError(f"feedback: {DATABASE_VARIABLE} is not set")
+        return cls(named)
 
     def read(self, topics: Sequence[str]) -> list[Passage]:
         """The newest reviewed label of each text; PassageError where the source cannot be read.
