@@ -24,6 +24,14 @@ for variable in [name for name in os.environ if name.startswith("VIGIE_")]:
     del os.environ[variable]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much of what can be done without end: a little with every run of the tests, more by hand."""
+    group = parser.getgroup("vigie")
+    group.addoption("--bodies", type=int, default=1500, help="mutated bodies sent to a real server")
+    group.addoption("--kills", type=int, default=5, help="kills of a server that keeps feedback")
+    group.addoption("--soak", type=float, default=12.0, help="seconds of load with promotions")
+
+
 @pytest.fixture(scope="session")
 def passages() -> list[Passage]:
     """Some hundreds of the project's passages, both languages and all topics among them."""

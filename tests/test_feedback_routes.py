@@ -245,6 +245,24 @@ def test_uncertain_passages_wait_for_review(kept, passages):
     assert [p["id"] for p in left] == [p["id"] for p in waiting[2:]]
 
 
+@pytest.mark.parametrize("way", ["classify", "articles", "stream"])
+def test_every_way_to_classify_feeds_the_review_queue(kept, way):
+    text = "Zorblax quixnorp vantrub glimwok frobnicate snarvel blimt."
+    if way == "classify":
+        answer = kept.post("/v1/classify", json={"text": text})
+    elif way == "articles":
+        answer = kept.post("/v1/articles", json={"text": f"{TEXT}\nRead also: More\n{text}"})
+    else:
+        line = json.dumps({"text": text}).encode()
+        answer = kept.post("/v1/classify", data=line, content_type="application/x-ndjson")
+    assert answer.status_code == 200
+    assert answer.data
+    kept.application.extensions["vigie_review"].write()
+    waiting = {passage["text"] for passage in kept.get("/v1/review").json["passages"]}
+    assert text in waiting
+    assert "Read also: More" not in waiting
+
+
 def test_nothing_waits_while_feedback_is_off(client, passages):
     client.post("/v1/classify", json={"passages": [{"text": p.text} for p in passages]})
     assert client.application.extensions["vigie_review"] is None

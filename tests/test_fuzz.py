@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import random
+from collections import Counter
 
 import pytest
 import schemathesis
@@ -115,19 +117,38 @@ def mutated(generator: random.Random) -> bytes:
     return bytes(body)
 
 
-def test_mutated_bodies_get_no_5xx_from_a_real_server_and_lose_no_worker(version, tmp_path):
+def ask(connection, path, body, headers) -> tuple[int, bytes]:
+    """A request on a connection that is kept; on a new one where the server ended it, as it does after a body that it did not read."""
+    for attempt in range(2):
+        try:
+            connection.request("POST", path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            if attempt:
+                raise
+    raise AssertionError
+
+
+def test_mutated_bodies_get_no_5xx_from_a_real_server_and_lose_no_worker(
+    version, tmp_path, pytestconfig
+):
+    bodies = pytestconfig.getoption("--bodies")
     generator = random.Random(7)
+    types = [JSON, JSON, JSON, "application/x-ndjson", "text/html", f"{JSON}; charset=x"]
     with running(tmp_path, "--model", str(version), workers=2) as service:
         workers = service.workers()
-        statuses = set()
-        for number in range(1500):
+        statuses: Counter[int] = Counter()
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
+        for number in range(bodies):
             path = generator.choice(["/v1/classify", "/v1/classify", "/v1/articles"])
-            types = [JSON, JSON, JSON, "application/x-ndjson", "text/html", f"{JSON}; charset=x"]
-            answer = service.ask(
-                "POST", path, mutated(generator), {"Content-Type": generator.choice(types)}
-            )
-            statuses.add(answer.status)
-            assert answer.status < 500, (number, answer.body)
-        assert statuses >= {200, 400, 415, 422}
+            headers = {"Content-Type": generator.choice(types)}
+            status, content = ask(connection, path, mutated(generator), headers)
+            statuses[status] += 1
+            assert status < 500, (number, content)
+        connection.close()
+        print(dict(statuses))
+        assert set(statuses) >= {200, 400, 415, 422}
         assert service.workers() == workers
         assert service.get("/readyz").status == 200

@@ -1,15 +1,18 @@
-"""Requests per second of ``POST /v1/classify`` beside two no-op Flask routes, interleaved.
+"""Requests per second of ``POST /v1/classify`` beside two no-op Flask routes, interleaved; and a batch beside its passages one by one.
 
     python tests/benchmarks/serving.py [--registry DIR] [--seconds S] [--rounds N] [--workers N] [--connections N]
 
 Prints machine, versions and method, then a line for each round and the best of each. Needs `wrk` (Debian: apt-get install wrk). Both are
 run by granian with the settings of `service.server`. `bare` is a Flask application of one view that returns two bytes; `no-op` is
 ``GET /healthz`` of the service, which passes the same places, log and metrics as every call. CPU is what the workers used, wrk not counted.
+
+The batch: 1,000 distinct passages in one request, and the same 1,000 in a request each on one connection that is kept open, in turns.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import platform
@@ -66,6 +69,14 @@ class Round:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Seconds that some requests took, and CPU seconds of the workers."""
+
+    seconds: float
+    cpu: float
+
+
+@dataclass(frozen=True)
 class Subject:
     """What is measured: a path of a server, asked with a script for wrk."""
 
@@ -89,11 +100,13 @@ def main() -> int:
             for subject in subjects:
                 _wait(subject.port)
             rounds = _measure(subjects, options)
+            batches = [_measure_batch(subjects[-1]) for _ in range(options.rounds)]
         finally:
             for server in {subject.server.pid: subject.server for subject in subjects}.values():
                 server.terminate()
                 server.wait(10)
     _print_ratios(rounds)
+    _print_batches(batches)
     return 0
 
 
@@ -165,6 +178,36 @@ def _print_ratios(rounds: dict[str, list[Round]]) -> None:
             f"p99 {ours.p99:.2f} of {noop.p99:.2f} ms: {ours.p99 / noop.p99:.2f}   "
             f"CPU {ours.cpu:.0f} of {noop.cpu:.0f} us"
         )
+
+
+def _measure_batch(subject: Subject) -> tuple[Batch, Batch]:
+    """1,000 passages in one request, and in a request each."""
+    passages = [{"text": f"{TEXT} {number}"} for number in range(1000)]
+    together = [json.dumps({"passages": passages}).encode()]
+    alone = [json.dumps(passage).encode() for passage in passages]
+    return _ask_all(subject, together), _ask_all(subject, alone)
+
+
+def _ask_all(subject: Subject, bodies: list[bytes]) -> Batch:
+    connection = http.client.HTTPConnection("127.0.0.1", subject.port, timeout=60)
+    before, started = _cpu_seconds(subject.server.pid), time.perf_counter()
+    for body in bodies:
+        connection.request("POST", subject.path, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        response.read()
+        if response.status != 200:
+            raise SystemExit(f"status {response.status}")
+    seconds = time.perf_counter() - started
+    connection.close()
+    return Batch(seconds, _cpu_seconds(subject.server.pid) - before)
+
+
+def _print_batches(batches: list[tuple[Batch, Batch]]) -> None:
+    together, alone = (min(found, key=lambda b: b.seconds) for found in zip(*batches, strict=True))
+    print(
+        f"1,000 passages  in one request {together.seconds * 1000:.0f} ms, in a request each {alone.seconds * 1000:.0f} ms: "
+        f"{alone.seconds / together.seconds:.1f} times   CPU {together.cpu * 1000:.0f} of {alone.cpu * 1000:.0f} ms"
+    )
 
 
 def _wrk(subject: Subject, options: argparse.Namespace) -> Round:
