@@ -158,7 +158,7 @@ class Classifier:
         probabilities = sigmoid(log_odds)
         scope, *scores = probabilities.tolist()
         language = self._votes.winner(arrays.votes.take(numbers))
-        known = np.count_nonzero(arrays.stems.take(numbers) != self._tables.nothing)
+        known = int(np.count_nonzero(arrays.stems.take(numbers) != self._tables.nothing))
         coverage = round(known / max(n_words, 1), COVERAGE_DIGITS)
         topics = []
         enough = n_words >= self._review.fewest_words_for_topics
