@@ -132,7 +132,5 @@ def _fit_topics(
     both = np.flatnonzero(y_true.any(axis=0) & ~y_true.all(axis=0))
     if len(both):
         begin = None if start is None else start[:, both]
-        weights[:, both] = regression.fit_topics(
-            written, y_true[:, both], parameters.C, parameters.tol, begin
-        )
+        weights[:, both] = regression.fit_topics(written, y_true[:, both], parameters, begin)
     return weights

@@ -20,6 +20,7 @@ from sklearn.preprocessing import LabelBinarizer
 from model.errors import PassageError
 from model.lexicon import Lexicon
 from model.text import word_terms, words
+from training import evidence
 
 PARAMETERS = Path(__file__).with_name("parameters.json")
 _FEW_PASSAGES = 200
@@ -35,6 +36,7 @@ class Parameters:
     min_df: int
     word_scale: float
     concept_scale: float
+    evidence_share: float
     n_folds: int
     tol: float
 
@@ -137,10 +139,17 @@ def fit_topic(
     """Weights, shape (n_features,), and bias of one topic; a topic without both classes gets its smoothed prior alone."""
     if int(y_true.sum()) in (0, len(y_true)):
         return np.zeros(features.shape[1]), prior_log_odds(y_true)
+    factors = evidence.factors(
+        evidence.count_positive(features, y_true[:, None]),
+        features.getnnz(axis=0),
+        y_true.sum(keepdims=True),
+        len(y_true),
+        parameters.evidence_share,
+    )[:, 0]
     regression = LogisticRegression(
         C=parameters.C, solver="liblinear", tol=parameters.tol, max_iter=1000, random_state=seed
-    ).fit(features, y_true)
-    return regression.coef_[0], float(regression.intercept_[0])
+    ).fit(features @ sparse.diags(factors), y_true)
+    return regression.coef_[0] * factors, float(regression.intercept_[0])
 
 
 def prior_log_odds(y_true: npt.NDArray[np.bool_]) -> float:

@@ -3,7 +3,8 @@
 The objective is that of `training.pipeline.fit_topic`: half the squared weights, the bias among them, plus C times the sum of log-losses;
 and so is the method, a trust-region Newton method with conjugate gradients (Lin, Weng and Keerthi 2008). Here the matrix is read a part at
 a time and each step is taken for all topics together, so one pass through it serves them all. Each topic has its own trust region and stops
-by itself; what it comes to depends on no other.
+by itself; what it comes to depends on no other. The weights that are looked for are those of features multiplied by the factors of
+`training.evidence`; what comes out has them folded in.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from training import evidence
 from training.matrix import Matrix
+from training.pipeline import Parameters
 
 _ROWS = 20_000
 _NEWTON_STEPS = 100
@@ -33,8 +36,7 @@ Scores = npt.NDArray[np.float32]
 def fit_topics(
     matrix: Matrix,
     y_true: BoolArray,
-    cost: float,
-    tol: float,
+    parameters: Parameters,
     start: FloatArray | None = None,
 ) -> FloatArray:
     """Weights of topics and, in the last row, their biases, shape (n_features + 1, n_topics), fitted to as many rows as there are labels.
@@ -42,20 +44,36 @@ def fit_topics(
     `y_true` has shape (n_texts, n_topics), each topic of both classes. `start` are weights to begin from.
     """
     n_texts = len(y_true)
-    problem = _Problem(matrix.parts(0, n_texts, _ROWS), y_true, cost)
-    nothing = np.zeros((matrix.n_features + 1, y_true.shape[1]))
-    first = _norm(problem.gradient(nothing, problem.scores(nothing)))
+    parts = matrix.parts(0, n_texts, _ROWS)
+    factors = _factors(parts, y_true, parameters.evidence_share)
+    problem = _Problem(parts, y_true, parameters.C, factors)
+    nothing = np.zeros(factors.shape)
+    every = np.arange(y_true.shape[1])
+    first = _norm(problem.gradient(nothing, problem.scores(nothing, every), every))
     rarer = np.minimum(y_true.sum(axis=0), (~y_true).sum(axis=0))
-    enough = tol * np.maximum(rarer, 1) / n_texts * first
-    return _minimised(problem, nothing if start is None else start.copy(), enough)
+    enough = parameters.tol * np.maximum(rarer, 1) / n_texts * first
+    return factors * _minimised(problem, nothing if start is None else start / factors, enough)
+
+
+def _factors(parts: list[sparse.csr_matrix], y_true: BoolArray, share: float) -> FloatArray:
+    """The factor of each feature for each topic, and 1 for the bias, shape (n_features + 1, n_topics)."""
+    n_features, n_topics = parts[0].shape[1], y_true.shape[1]
+    positive, passages = np.zeros((n_features, n_topics)), np.zeros(n_features)
+    first = 0
+    for part in parts:
+        positive += evidence.count_positive(part, y_true[first : first + part.shape[0]])
+        passages += part.getnnz(axis=0)
+        first += part.shape[0]
+    factors = evidence.factors(positive, passages, y_true.sum(axis=0), len(y_true), share)
+    return np.concatenate((factors, np.ones((1, n_topics))))
 
 
 def _minimised(problem: _Problem, weights: FloatArray, enough: FloatArray) -> FloatArray:
     """Newton steps within a trust region each, until each topic's gradient is short enough."""
     every = np.arange(weights.shape[1])
-    scores = problem.scores(weights)
+    scores = problem.scores(weights, every)
     loss = problem.loss(weights, scores, every)
-    gradient = problem.gradient(weights, scores)
+    gradient = problem.gradient(weights, scores, every)
     radius = _norm(gradient)
     going = every[_norm(gradient) > enough]
     for step in range(_NEWTON_STEPS):
@@ -64,7 +82,7 @@ def _minimised(problem: _Problem, weights: FloatArray, enough: FloatArray) -> Fl
         curvature = problem.curvature(scores, going)
         move, residual = _direction(curvature, gradient[:, going], radius[going])
         tried = weights[:, going] + move
-        tried_scores = problem.scores(tried)
+        tried_scores = problem.scores(tried, going)
         tried_loss = problem.loss(tried, tried_scores, going)
         along = _dot(gradient[:, going], move)
         expected = -0.5 * (along - _dot(move, residual))
@@ -148,28 +166,23 @@ class _Problem:
     parts: list[sparse.csr_matrix]
     y_true: BoolArray
     cost: float
+    factors: FloatArray
 
-    def scores(self, weights: FloatArray) -> Scores:
-        """Log-odds, shape (n_texts, n_topics of the weights)."""
-        single = weights.astype(np.float32)
+    def scores(self, weights: FloatArray, topics: IntArray) -> Scores:
+        """Log-odds of the topics that the columns of the weights are of, shape (n_texts, len(topics))."""
+        single = (weights * self.factors[:, topics]).astype(np.float32)
         return np.concatenate([part @ single[:-1] + single[-1] for part in self.parts])
 
     def loss(self, weights: FloatArray, scores: Scores, topics: IntArray) -> FloatArray:
-        """The objective of the topics, which the columns of weights and scores are."""
+        """The objective of the topics that the columns of weights and scores are of."""
         margins = np.where(self.y_true[:, topics], -scores, scores)
         summed = np.logaddexp(0.0, margins).sum(axis=0, dtype=np.float64)
         return np.asarray(0.5 * _dot(weights, weights) + self.cost * summed)
 
-    def gradient(
-        self,
-        weights: FloatArray,
-        scores: Scores,
-        topics: IntArray | None = None,
-    ) -> FloatArray:
-        """The gradient for some topics, or all."""
-        y_true = self.y_true if topics is None else self.y_true[:, topics]
-        errors = _probability(scores) - y_true.astype(np.float32)
-        return weights + self.cost * self._back(errors)
+    def gradient(self, weights: FloatArray, scores: Scores, topics: IntArray) -> FloatArray:
+        """The gradient for the topics that the columns of weights and scores are of."""
+        errors = _probability(scores) - self.y_true[:, topics].astype(np.float32)
+        return weights + self.cost * self._back(errors, topics)
 
     def curvature(
         self, scores: Scores, topics: IntArray
@@ -179,21 +192,21 @@ class _Problem:
         bend = probability * (1 - probability)
 
         def product(directions: FloatArray, among: IntArray) -> FloatArray:
-            moved = self.scores(directions) * bend[:, among]
-            return directions + self.cost * self._back(moved)
+            moved = self.scores(directions, topics[among]) * bend[:, among]
+            return directions + self.cost * self._back(moved, topics[among])
 
         return product
 
-    def _back(self, values: Scores) -> FloatArray:
-        """The transposed matrix, with its column of ones for the bias, times values of shape (n_texts, n_topics)."""
-        summed = np.zeros((self.parts[0].shape[1] + 1, values.shape[1]))
+    def _back(self, values: Scores, topics: IntArray) -> FloatArray:
+        """The transposed matrix, with its column of ones for the bias, times values of shape (n_texts, len(topics))."""
+        summed = np.zeros((len(self.factors), len(topics)))
         first = 0
         for part in self.parts:
             here = values[first : first + part.shape[0]]
             summed[:-1] += part.T @ here
             summed[-1] += here.sum(axis=0, dtype=np.float64)
             first += part.shape[0]
-        return summed
+        return summed * self.factors[:, topics]
 
 
 def _probability(scores: Scores) -> Scores:

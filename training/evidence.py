@@ -1,0 +1,47 @@
+"""How telling each term is of a topic, before any weight is fitted.
+
+A term that is as frequent in a topic's passages as elsewhere tells nothing of it, however rare it is. Features are multiplied by the
+logarithm of the ratio of both frequencies before the logistic regression sees them, so that it spends its weights on what is telling
+(Wang and Manning 2012, "Baselines and Bigrams"). The factors are folded into the weights afterwards: what is served does not change.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+_SMOOTHING = 1.0
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+def count_positive(features: sparse.csr_matrix, y_true: BoolArray) -> FloatArray:
+    """In how many of a topic's passages each term stands, shape (n_features, n_topics); `y_true` has shape (n_texts, n_topics)."""
+    present = sparse.csr_matrix(
+        (np.ones(len(features.data), np.float32), features.indices, features.indptr), features.shape
+    )
+    return np.asarray(present.T @ y_true.astype(np.float32), dtype=np.float64)
+
+
+def factors(
+    positive: FloatArray,
+    passages: npt.NDArray[Any],
+    n_positive: npt.NDArray[Any],
+    n_texts: int,
+    share: float,
+) -> FloatArray:
+    """What each feature is multiplied by, shape (n_features, n_topics), of mean square 1 over a topic's features.
+
+    `positive` as from `count_positive`; `passages`, shape (n_features,), are those of each term, `n_positive`, shape (n_topics,), those of
+    each topic. `share` from 0 to 1 is how much of a factor is the term's own, the rest is the same for all.
+    """
+    inside = (positive + _SMOOTHING) / n_positive
+    outside = (passages[:, None] - positive + _SMOOTHING) / (n_texts - n_positive)
+    telling = np.abs(np.log(inside / outside))
+    mixed = share * telling + (1 - share) * telling.mean(axis=0)
+    found: FloatArray = mixed / np.sqrt((mixed**2).mean(axis=0))
+    return found
