@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from service import access, admin_routes, feedback_routes, logs, problems
+from service import access, admin_routes, feedback_routes, logs, page, problems
 from service.drift import Traffic
 from service.front import Front
 from service.live import ModelSource
@@ -37,6 +37,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(api)
     app.register_blueprint(feedback_routes.feedback_api)
     app.register_blueprint(admin_routes.admin_api)
+    app.register_blueprint(page.page_api)
     front = Front(app, settings, source, observer)
     app.extensions["vigie_front"] = front
     app.wsgi_app = front  # type: ignore[method-assign]

@@ -25,10 +25,13 @@ from service.tally import LanguageTally, Tally
 
 SLOT_SECONDS = 60
 SLOTS = 60
+STEP_SLOTS = 5
+STEPS = SLOTS // STEP_SLOTS
 _WRITE_SECONDS = 1.0
 _PREFIX = "window-"
 
 Clock = Callable[[], float]
+Languages = dict[str, LanguageTally]
 
 
 class Window:
@@ -37,8 +40,8 @@ class Window:
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._slots: deque[tuple[int, dict[str, LanguageTally]]] = deque()
-        self._total: dict[str, LanguageTally] = {}
+        self._slots: deque[tuple[int, Languages]] = deque()
+        self._total: Languages = {}
         self.changes = 0
 
     def add(self, counted: Tally) -> None:
@@ -52,13 +55,22 @@ class Window:
             _add(self._total, counted.languages)
             self.changes += 1
 
-    def total(self) -> dict[str, LanguageTally]:
+    def total(self) -> Languages:
         """Counts of the window as it is now, a copy."""
         with self._lock:
             self._drop(self._now())
-            total: dict[str, LanguageTally] = {}
+            total: Languages = {}
             _add(total, self._total)
             return total
+
+    def steps(self) -> dict[int, Languages]:
+        """Counts of the window by step: minutes since the clock began, in fives. The clock is the machine's, so workers agree on it."""
+        with self._lock:
+            self._drop(self._now())
+            steps: dict[int, Languages] = {}
+            for slot, counted in self._slots:
+                _add(steps.setdefault(slot // STEP_SLOTS, {}), counted)
+            return steps
 
     def _now(self) -> int:
         return int(self._clock() // SLOT_SECONDS)
@@ -76,6 +88,7 @@ class Traffic:
 
     def __init__(self, folder: Path | None, clock: Clock = time.monotonic) -> None:
         self.window = Window(clock)
+        self._clock = clock
         self._folder = folder
         self._clock = clock
         self._next_write = 0.0
@@ -92,12 +105,22 @@ class Traffic:
             self.write()
             self._written = changes
 
-    def total(self) -> dict[str, LanguageTally]:
+    def total(self) -> Languages:
         """Counts of all live workers."""
         total = self.window.total()
         for other in self._others():
-            _add(total, other)
+            for counted in other.values():
+                _add(total, counted)
         return total
+
+    def steps(self) -> list[Languages]:
+        """Counts of all live workers in steps of `STEP_SLOTS` slots, oldest first; the last one is not over yet."""
+        steps = self.window.steps()
+        for other in self._others():
+            for step, counted in other.items():
+                _add(steps.setdefault(step, {}), counted)
+        now = int(self._clock() // (SLOT_SECONDS * STEP_SLOTS))
+        return [steps.get(step, {}) for step in range(now - STEPS + 1, now + 1)]
 
     def write(self) -> None:
         """Writes this worker's window, whole or not at all."""
@@ -106,13 +129,16 @@ class Traffic:
         path = self._folder / f"{_PREFIX}{os.getpid()}.json"
         staged = path.with_suffix(".staged")
         content = {
-            language: [tally.passages, tally.coverage, tally.topics]
-            for language, tally in self.window.total().items()
+            step: {
+                language: [tally.passages, tally.coverage, tally.topics]
+                for language, tally in counted.items()
+            }
+            for step, counted in self.window.steps().items()
         }
         staged.write_text(json.dumps(content), encoding="utf-8")
         staged.replace(path)
 
-    def _others(self) -> Iterator[dict[str, LanguageTally]]:
+    def _others(self) -> Iterator[dict[int, Languages]]:
         if self._folder is None:
             return
         for path in self._folder.glob(f"{_PREFIX}*"):
@@ -128,10 +154,13 @@ class Traffic:
                 content = json.loads(path.read_text(encoding="utf-8"))
             except FileNotFoundError:
                 continue
-            yield {language: LanguageTally(*counts) for language, counts in content.items()}
+            yield {
+                int(step): {language: LanguageTally(*counts) for language, counts in counted.items()}
+                for step, counted in content.items()
+            }
 
 
-def compare(total: dict[str, LanguageTally], reference: dict[str, Any] | None) -> dict[str, Any]:
+def compare(total: Languages, reference: dict[str, Any] | None) -> dict[str, Any]:
     """Recent traffic beside the training data, language by language.
 
     `reference` is the manifest's; None, as in versions from before it was there, leaves `training` at None. `z` is how many standard errors
@@ -163,6 +192,28 @@ def compare(total: dict[str, LanguageTally], reference: dict[str, Any] | None) -
     }
 
 
+def history(steps: list[Languages]) -> dict[str, Any]:
+    """The window in steps, as rates; a language stands in the steps that it has passages in."""
+    return {
+        "step_seconds": STEP_SLOTS * SLOT_SECONDS,
+        "history": [
+            {
+                language: {
+                    "passages": tally.passages,
+                    "vocabulary_coverage": _ratio(tally.coverage, tally.passages),
+                    "topics": {
+                        topic: round(count / tally.passages, 5)
+                        for topic, count in sorted(tally.topics.items())
+                    },
+                }
+                for language, tally in sorted(counted.items())
+                if tally.passages
+            }
+            for counted in steps
+        ],
+    }
+
+
 def _topics(recent: LanguageTally, trained: dict[str, Any] | None) -> dict[str, Any]:
     rates: dict[str, float] = trained["topics"] if trained else {}
     return {
@@ -190,11 +241,11 @@ def _ratio(part: float, whole: int) -> float | None:
     return round(part / whole, 5) if whole else None
 
 
-def _of(total: dict[str, LanguageTally], language: str) -> LanguageTally:
+def _of(total: Languages, language: str) -> LanguageTally:
     return total.get(language) or LanguageTally()
 
 
-def _add(into: dict[str, LanguageTally], counted: dict[str, LanguageTally], times: int = 1) -> None:
+def _add(into: Languages, counted: Languages, times: int = 1) -> None:
     for language, tally in counted.items():
         into.setdefault(language, LanguageTally()).add(tally, times)
 

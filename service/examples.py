@@ -49,8 +49,20 @@ ARTICLE_OUT = {
         {**_RESULT, "title": False, "furniture": False, "start": 0, "end": len(TEXT)},
     ],
 }
+REPORT = "<!doctype html>…"
 TOPICS = {
     "taxonomy": _TAXONOMY,
+    "crosswalk": {
+        "version": "1",
+        "relation": "is about",
+        "standards": {
+            "iptc": {
+                "name": "IPTC Media Topics",
+                "prefix": "",
+                "codes": {"medtop:20001182": "social media"},
+            }
+        },
+    },
     "topics": [
         {
             "slug": "deplatforming",
@@ -63,6 +75,7 @@ TOPICS = {
                 "balanced": {"threshold": 0.35, "precision": 0.8, "recall": 0.8, "reached": True}
             },
             "held_out": {"precision": 0.8, "recall": 0.8, "f1": 0.8, "support": 250},
+            "codes": {"iptc": ["medtop:20001182"], "dsa": []},
         }
     ],
 }
@@ -72,6 +85,7 @@ _SUMMARY: dict[str, Any] = {
     "languages": ["en", "fr"],
     "training": {"passages": 10000, "events": 6000},
     "metrics": {"micro_f1": 0.8, "macro_f1": 0.75},
+    "learning_curve": [{"passages": 5000, "map": 0.7}, {"passages": 10000, "map": 0.8}],
     "live_since": "2026-01-31T08:00:00.000+00:00",
 }
 MODEL = _SUMMARY
@@ -88,6 +102,10 @@ DRIFT = {
             "topics": {"deplatforming": {"recent": 0.05, "training": 0.06, "z": -1.46}},
         }
     },
+    "step_seconds": 300,
+    "history": [
+        {"fr": {"passages": 1200, "vocabulary_coverage": 0.91, "topics": {"deplatforming": 0.05}}}
+    ],
 }
 METRICS = (
     "# HELP vigie_passages_total passages classified\n# TYPE vigie_passages_total counter\n"

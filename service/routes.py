@@ -8,6 +8,7 @@ import orjson
 from flask import Blueprint, Response, current_app, request
 from pydantic import ValidationError
 
+from model.crosswalk import load_crosswalk
 from model.errors import UnknownNameError
 from model.registry import Registry
 from service import articles, classification, drift, examples, metrics, openapi, streams
@@ -151,13 +152,13 @@ def article() -> Response:
 @api.get("/v1/topics")
 @describes(
     Operation(
-        "The topics with their definitions, thresholds and held-out figures",
+        "The topics with their definitions, thresholds, held-out figures and crosswalk codes",
         _answers(TopicsOut, examples.TOPICS),
         tag="model",
     )
 )
 def topics() -> Response:
-    """The topics with their definitions, thresholds and held-out figures."""
+    """The topics with their definitions, thresholds, held-out figures and crosswalk codes."""
     manifest = _live().classifier.manifest
     figures = manifest["metrics"]["per_topic"]
     listed = [
@@ -173,7 +174,9 @@ def topics() -> Response:
         }
         for t, topic in enumerate(manifest["topics"])
     ]
-    return _json({"taxonomy": manifest["taxonomy"], "topics": listed})
+    return _json(
+        {"taxonomy": manifest["taxonomy"], "crosswalk": load_crosswalk(), "topics": listed}
+    )
 
 
 @api.get("/v1/model")
@@ -223,14 +226,14 @@ def models() -> Response:
         _answers(DriftOut, examples.DRIFT),
         tag="operation",
         description=(
-            "Languages, vocabulary coverage and topic rates of the last hour, over all workers. Passages of requests for some topics "
+            "Languages, vocabulary coverage and topic rates of the last hour, over all workers, and in steps of five minutes. Passages of requests for some topics "
             "only, or at another operating point than balanced, are not counted."
         ),
     )
 )
 def recent_drift() -> Response:
     """Recent traffic beside the training data."""
-    return _json(_drift())
+    return _json({**_drift(), **drift.history(_observer().traffic.steps())})
 
 
 @api.get("/metrics")
@@ -376,6 +379,7 @@ def _summary(manifest: dict[str, Any]) -> dict[str, Any]:
             key: value for key, value in manifest["training"].items() if key != "reference"
         },
         "metrics": {key: value for key, value in manifest["metrics"].items() if key != "per_topic"},
+        "learning_curve": manifest.get("learning_curve", []),
     }
 
 

@@ -155,10 +155,27 @@ class TopicOut(_Out):
     held_out: dict[str, Any]
 
 
+class Standard(_Out):
+    """A standard whose codes topics are about; `prefix` is left out of its codes here."""
+
+    name: str
+    prefix: str
+    codes: dict[str, str] = Field(description="the standard's own name of each code")
+
+
+class CrosswalkOut(_Out):
+    """How to read the `codes` of topics: what a topic says of a code, and which codes there are."""
+
+    version: str
+    relation: Literal["is about"]
+    standards: dict[str, Standard]
+
+
 class TopicsOut(_Out):
-    """All topics, in the order of the taxonomy."""
+    """All topics, in the order of the taxonomy; `codes` of a topic by standard, as in `crosswalk`."""
 
     taxonomy: TaxonomyOut
+    crosswalk: CrosswalkOut
     topics: list[TopicOut]
 
 
@@ -170,6 +187,9 @@ class ModelSummary(_Out):
     languages: list[str]
     training: dict[str, Any]
     metrics: dict[str, Any]
+    learning_curve: list[dict[str, float]] = Field(
+        description="mean average precision for fits on ever more passages"
+    )
 
 
 class ModelOut(ModelSummary):
@@ -215,6 +235,14 @@ class LanguageDrift(_Out):
     topics: dict[str, Comparison]
 
 
+class LanguageStep(_Out):
+    """Traffic in one language in one step of the window; rates are shares of its passages."""
+
+    passages: int
+    vocabulary_coverage: float | None
+    topics: dict[str, float]
+
+
 class DriftOut(_Out):
     """Recent traffic of all workers beside the training data."""
 
@@ -222,6 +250,10 @@ class DriftOut(_Out):
     window_seconds: int
     passages: int
     languages: dict[str, LanguageDrift]
+    step_seconds: int
+    history: list[dict[str, LanguageStep]] = Field(
+        description="the window in steps by language, oldest first; the last one is not over yet"
+    )
 
 
 class Health(_Out):

@@ -1,0 +1,81 @@
+// Calls to the service. What goes wrong becomes a Problem, which the page can put in words.
+
+import { words } from "./words.js";
+
+const KEY = "vigie-key";
+const TRIES = 4;
+
+export class Problem extends Error {
+  constructor(status, type, detail, retry = null) {
+    super(detail);
+    this.status = status;
+    this.type = type;
+    this.retry = retry;
+  }
+
+  /** The key of the words that say what happened. */
+  get key() {
+    const known = ["feedback-off", "no-keys", "key-missing", "key-unknown", "missing-scope", "database-unavailable"];
+    if (known.includes(this.type)) return `problem.${this.type}`;
+    return [0, 404, 413, 422, 429, 503].includes(this.status) ? `problem.${this.status}` : "problem.other";
+  }
+
+  get inWords() {
+    return words(this.key);
+  }
+}
+
+export const key = {
+  get: () => sessionStorage.getItem(KEY) ?? "",
+  set: (value) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY)),
+};
+
+/** Asks the service; the answer's JSON, or null where there is none. `wait` tries again while the service is busy. */
+export async function ask(path, { method = "GET", body, signal, keepalive = false, wait = false, raw = false } = {}) {
+  for (let tried = 1; ; tried += 1) {
+    try {
+      return await askOnce(path, { method, body, signal, keepalive, raw });
+    } catch (problem) {
+      const busy = problem instanceof Problem && (problem.status === 429 || problem.type === "busy");
+      if (!wait || !busy || tried === TRIES) throw problem;
+      await pause((problem.retry ?? 1) * 1000, signal);
+    }
+  }
+}
+
+async function askOnce(path, { method, body, signal, keepalive, raw }) {
+  const headers = {};
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal, keepalive });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(0, "unreachable", String(error.message));
+  }
+  if (answer.ok) return raw ? answer.blob() : answer.status === 204 ? null : answer.json();
+  throw await problemOf(answer);
+}
+
+async function problemOf(answer) {
+  let document = {};
+  try {
+    document = await answer.json();
+  } catch {
+    // Something in between answered, and not with a problem document.
+  }
+  const type = String(document.type ?? "").replace("urn:vigie:problem:", "");
+  if (answer.status === 401) window.dispatchEvent(new CustomEvent("vigie:key-wanted"));
+  return new Problem(answer.status, type, document.detail ?? answer.statusText, Number(answer.headers.get("Retry-After")) || null);
+}
+
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(new DOMException("", "AbortError"));
+    });
+  });
+}

@@ -1,0 +1,102 @@
+// The page's words in the reader's language, switched in place: each element carries the key of what it says.
+
+let language = document.documentElement.lang;
+let dictionary = {};
+let nameOf = (slug) => slug;
+
+export const currentLanguage = () => language;
+
+/** Sets what turns a topic's slug into its name in the language of now. */
+export function setNames(name) {
+  nameOf = name;
+}
+
+/** Loads a language and says everything on the page in it. */
+export async function speak(wanted) {
+  const answer = await fetch(new URL(`words/${wanted}.json`, import.meta.url));
+  dictionary = await answer.json();
+  language = wanted;
+  document.documentElement.lang = wanted;
+  translate(document);
+  document.dispatchEvent(new CustomEvent("vigie:language"));
+}
+
+/** The words of a key. `n` chooses between `key.one` and `key.other`; a `topic` is named; numbers are written as the language does. */
+export function words(key, values = {}) {
+  let entry = dictionary[key];
+  if (entry === undefined && values.n !== undefined) {
+    const category = new Intl.PluralRules(language).select(values.n);
+    entry = dictionary[`${key}.${category}`] ?? dictionary[`${key}.other`];
+  }
+  if (entry === undefined) return `⟦${key}⟧`;
+  return entry.replace(/\{(\w+)\}/g, (_, name) => {
+    const value = values[name];
+    if (name === "topic") return nameOf(value);
+    if (name === "topics") return value.map(nameOf).join(", ");
+    return typeof value === "number" ? numeral(value) : String(value);
+  });
+}
+
+/** A number as the language writes it. */
+export function numeral(value, digits = null) {
+  const options = digits === null ? { maximumFractionDigits: 2 } : { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return new Intl.NumberFormat(language, options).format(value);
+}
+
+/** A time as the language writes it, in the reader's zone. */
+export function moment(iso) {
+  return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
+}
+
+/** Lets an element say a key's words, now and after the language changes. */
+export function say(element, key, values) {
+  element.dataset.w = key;
+  if (values) element.dataset.wValues = JSON.stringify(values);
+  else delete element.dataset.wValues;
+  element.textContent = words(key, values);
+  return element;
+}
+
+/** As `say`, for the name that assistive technology reads. */
+export function label(element, key, values) {
+  element.dataset.wLabel = key;
+  if (values) element.dataset.wLabelValues = JSON.stringify(values);
+  element.setAttribute("aria-label", words(key, values));
+  return element;
+}
+
+/** Lets an element say a number. */
+export function sayNumber(element, value, digits = null) {
+  element.dataset.number = value;
+  if (digits !== null) element.dataset.digits = digits;
+  element.textContent = numeral(value, digits);
+  return element;
+}
+
+/** Lets an element say the name of a topic. */
+export function sayTopic(element, slug) {
+  element.dataset.topic = slug;
+  element.textContent = nameOf(slug);
+  return element;
+}
+
+/** Lets an element say a time. */
+export function sayMoment(element, iso) {
+  element.dataset.moment = iso;
+  element.textContent = moment(iso);
+  return element;
+}
+
+function translate(root) {
+  const parsed = (value) => (value ? JSON.parse(value) : {});
+  for (const e of root.querySelectorAll("[data-w]")) e.textContent = words(e.dataset.w, parsed(e.dataset.wValues));
+  for (const e of root.querySelectorAll("[data-w-label]")) {
+    e.setAttribute("aria-label", words(e.dataset.wLabel, parsed(e.dataset.wLabelValues)));
+  }
+  for (const e of root.querySelectorAll("[data-w-placeholder]")) e.placeholder = words(e.dataset.wPlaceholder);
+  for (const e of root.querySelectorAll("[data-number]")) {
+    e.textContent = numeral(Number(e.dataset.number), e.dataset.digits ? Number(e.dataset.digits) : null);
+  }
+  for (const e of root.querySelectorAll("[data-topic]")) e.textContent = nameOf(e.dataset.topic);
+  for (const e of root.querySelectorAll("[data-moment]")) e.textContent = moment(e.dataset.moment);
+}
