@@ -15,7 +15,8 @@ export function sparkline(values, { compared = null, most = null, width = 220, h
   for (const run of runs(values)) {
     const points = run.map(([i, value]) => `${x(i).toFixed(1)},${y(value).toFixed(1)}`);
     if (points.length > 1) svg.append(draw("polyline", { points: points.join(" "), class: "line" }));
-    for (const [i, value] of run) svg.append(draw("circle", { cx: x(i).toFixed(1), cy: y(value).toFixed(1), r: 2.2, class: "dot-mark" }));
+    // A line without length, so that a dot stays round however wide the chart is drawn.
+    for (const [i, value] of run) svg.append(draw("path", { d: `M${x(i).toFixed(1)} ${y(value).toFixed(1)}h0`, class: "point-mark" }));
   }
   return svg;
 }
@@ -34,8 +35,8 @@ export function columns(values, { width = 220, height = 44 } = {}) {
 }
 
 /** A value against a count whose axis is logarithmic, with every point labelled. */
-export function growth(points, { width = 460, height = 190 } = {}) {
-  const [left, right, top, bottom] = [30, 46, 26, 30];
+export function growth(points, { width = 330, height = 190 } = {}) {
+  const [left, right, top, bottom] = [34, 30, 26, 30];
   const logs = points.map(([n]) => Math.log(n));
   const [low, high] = [Math.min(...logs), Math.max(...logs)];
   const x = (n) => left + ((Math.log(n) - low) / (high - low || 1)) * (width - left - right);
@@ -53,14 +54,12 @@ export function growth(points, { width = 460, height = 190 } = {}) {
 }
 
 /** Precision (up) against recall (right) at some points, the one in force filled. */
-export function tradeoff(points, active, { width = 128, height = 96 } = {}) {
+export function tradeoff(points, active, { width = 104, height = 64 } = {}) {
   const x = (value) => 4 + value * (width - 8);
   const y = (value) => height - 4 - value * (height - 8);
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart labelled", role: "img" });
   svg.append(draw("rect", { x: x(0), y: y(1), width: x(1) - x(0), height: y(0) - y(1), class: "grid frame" }));
-  for (const half of [0.5]) {
-    svg.append(draw("line", { x1: x(0), x2: x(1), y1: y(half), y2: y(half), class: "grid" }), draw("line", { x1: x(half), x2: x(half), y1: y(0), y2: y(1), class: "grid" }));
-  }
+  svg.append(draw("path", { d: `M${x(0)} ${y(0.5)}H${x(1)}M${x(0.5)} ${y(0)}V${y(1)}`, class: "grid" }));
   svg.append(draw("polyline", { points: points.map(({ recall, precision }) => `${x(recall)},${y(precision)}`).join(" "), class: "line thin" }));
   for (const { point, recall, precision } of points) {
     svg.append(draw("circle", { cx: x(recall), cy: y(precision), r: point === active ? 4 : 3, class: point === active ? "dot-mark" : "dot-mark hollow" }));

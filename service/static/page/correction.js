@@ -96,12 +96,13 @@ export class Correction {
     this.done = done;
     this.given = new Set(passage.topics);
     this.wanted = new Set(passage.topics);
+    this.isOpenAlways = open;
     this.history = [];
     this.state = "open"; // or waiting, sending, kept, failed
     this.box = new TopicBox((slug) => this.wanted.has(slug), (slug) => this.change(slug, true));
     this.status = make("span", { class: "outcome", role: "status" });
     this.editor = make("div", { class: "editor", hidden: !open }, this.box.element);
-    this.confirm = button("small primary", "correct.confirm", () => this.send());
+    this.confirm = button(open ? "small primary" : "small", "correct.confirm", () => this.send());
     this.toggle = button("small", "correct.open", () => this.setOpen(this.editor.hidden), { "aria-expanded": String(open) });
     this.undo = button("small", "correct.undo", () => this.undoLast(), {
       disabled: true,
@@ -179,6 +180,7 @@ export class Correction {
     const isLocked = ["waiting", "sending"].includes(this.state);
     for (const control of [this.confirm, this.toggle, this.box.input]) control.disabled = isLocked;
     this.undo.disabled = !(this.state === "waiting" || (!isLocked && this.history.length));
+    this.confirm.classList.toggle("primary", this.isOpenAlways || this.isChanged);
     this.element.dataset.state = this.state;
     say(this.confirm, this.isChanged ? "correct.send" : "correct.confirm");
     this.show(this, !this.editor.hidden && !isLocked);

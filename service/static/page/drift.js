@@ -4,7 +4,7 @@ import { Problem, ask } from "./api.js";
 import * as catalogue from "./catalogue.js";
 import { columns, sparkline } from "./charts.js";
 import { make } from "./elements.js";
-import { label, say, sayNumber, sayTopic, words } from "./words.js";
+import { label, say, sayShare, sayTopic, words } from "./words.js";
 
 const EVERY_MILLISECONDS = 15_000;
 const FEWEST = 100;
@@ -51,8 +51,8 @@ export class View {
 
 function volume(history) {
   const counts = history.map((step) => Object.values(step).reduce((sum, { passages }) => sum + passages, 0));
-  const chart = label(columns(counts, { width: 640, height: 72 }), "drift.volume-chart", { most: Math.max(...counts) });
-  return make("section", { class: "card" }, make("h2", { say: "drift.volume" }), chart, ends());
+  const chart = label(columns(counts), "drift.volume-chart", { most: Math.max(...counts) });
+  return make("section", { class: "card volume" }, make("h2", { say: "drift.volume" }), chart, ends());
 }
 
 function section(language, entry, history, isOpen) {
@@ -85,8 +85,8 @@ function section(language, entry, history, isOpen) {
 
 function chart(head, values, { recent, training, z = null }, passages, most = null) {
   const isFar = z !== null && Math.abs(z) >= FAR && passages >= FEWEST;
-  const figures = make("p", { class: "figures-line" }, sayNumber(make("b"), recent ?? 0, 3));
-  if (training !== null) figures.append(" ", say(make("span", { class: "soft" }), "drift.training", { training }));
+  const figures = make("p", { class: "figures-line" }, sayShare(make("b"), recent ?? 0));
+  if (training !== null) figures.append(" ", say(make("span", { class: "soft" }), "drift.training", { training: { share: training } }));
   if (isFar) figures.append(" ", say(make("span", { class: "pill warn" }), z > 0 ? "drift.more-than" : "drift.less-than", { z: Math.abs(z) }));
   const svg = sparkline(values, { compared: training, most });
   svg.setAttribute("aria-label", words("drift.chart", { name: head.textContent }));

@@ -5,6 +5,7 @@ import { codePointOffsets, make, textNodes } from "./elements.js";
 import { label, sayNumber, words } from "./words.js";
 
 const MOST_SHADED = 400;
+const LEAST_SHADED = 0.08;
 const MOST_LISTED = 100;
 const SHADES = 4;
 const SPOKEN = 4;
@@ -37,7 +38,7 @@ export function shaded(text, parts) {
     weight += changes.get(bounds[i]) ?? 0;
     const stretch = textNodes(text.slice(bounds[i], bounds[i + 1]));
     const shade = Math.min(SHADES, Math.ceil((Math.abs(weight) / most) * SHADES));
-    if (shade < 1 || Math.abs(weight) < most * 0.02) nodes.push(...stretch);
+    if (shade < 1 || Math.abs(weight) < most * LEAST_SHADED) nodes.push(...stretch);
     else nodes.push(make("mark", { class: weight > 0 ? "for" : "against", "data-shade": shade }, ...stretch));
   }
   return nodes;

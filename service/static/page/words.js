@@ -33,14 +33,21 @@ export function words(key, values = {}) {
     const value = values[name];
     if (name === "topic") return nameOf(value);
     if (name === "topics") return value.map(nameOf).join(", ");
+    if (value?.share !== undefined) return percent(value.share);
     return typeof value === "number" ? numeral(value) : String(value);
   });
 }
 
 /** A number as the language writes it. */
 export function numeral(value, digits = null) {
-  const options = digits === null ? { maximumFractionDigits: 2 } : { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  const places = digits ?? (Number.isInteger(value) ? 0 : 2);
+  const options = { minimumFractionDigits: places, maximumFractionDigits: places };
   return new Intl.NumberFormat(language, options).format(value);
+}
+
+/** A share as the language writes it. */
+export function percent(value) {
+  return new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: value < 0.1 ? 1 : 0 }).format(value);
 }
 
 /** A time as the language writes it, in the reader's zone. */
@@ -73,6 +80,13 @@ export function sayNumber(element, value, digits = null) {
   return element;
 }
 
+/** Lets an element say a share. */
+export function sayShare(element, value) {
+  element.dataset.share = value;
+  element.textContent = percent(value);
+  return element;
+}
+
 /** Lets an element say the name of a topic. */
 export function sayTopic(element, slug) {
   element.dataset.topic = slug;
@@ -97,6 +111,7 @@ function translate(root) {
   for (const e of root.querySelectorAll("[data-number]")) {
     e.textContent = numeral(Number(e.dataset.number), e.dataset.digits ? Number(e.dataset.digits) : null);
   }
+  for (const e of root.querySelectorAll("[data-share]")) e.textContent = percent(Number(e.dataset.share));
   for (const e of root.querySelectorAll("[data-topic]")) e.textContent = nameOf(e.dataset.topic);
   for (const e of root.querySelectorAll("[data-moment]")) e.textContent = moment(e.dataset.moment);
 }
