@@ -155,7 +155,9 @@ class Traffic:
             except FileNotFoundError:
                 continue
             yield {
-                int(step): {language: LanguageTally(*counts) for language, counts in counted.items()}
+                int(step): {
+                    language: LanguageTally(*counts) for language, counts in counted.items()
+                }
                 for step, counted in content.items()
             }
 

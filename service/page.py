@@ -144,7 +144,8 @@ def _language() -> str:
     asked = request.args.get("lang")
     if asked in LANGUAGES:
         return asked
-    return request.accept_languages.best_match(LANGUAGES, LANGUAGES[0])
+    preferred = (wanted.partition("-")[0].lower() for wanted in request.accept_languages.values())
+    return next((language for language in preferred if language in LANGUAGES), LANGUAGES[0])
 
 
 def _folder(version: str) -> Path:

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from running import running, wait_for
 
 from service import create_app
-from service.drift import SLOT_SECONDS, SLOTS, DriftCollector, Traffic, Window, compare
+from service.drift import (
+    SLOT_SECONDS,
+    SLOTS,
+    STEP_SLOTS,
+    STEPS,
+    DriftCollector,
+    Traffic,
+    Window,
+    compare,
+    history,
+)
 from service.settings import Settings
 from service.tally import LanguageTally, Tally
 from training.passages import Passage
@@ -79,7 +89,7 @@ def test_windows_of_live_workers_are_added_and_dead_ones_forgotten(tmp_path):
     traffic = Traffic(tmp_path)
     traffic.window.add(counted(("fr", ["a"], 1.0)))
     traffic.write()
-    content = json.dumps({"fr": [2, 1.0, {"b": 2}], "en": [1, 0.5, {}]})
+    content = json.dumps({"7": {"fr": [2, 1.0, {"b": 2}]}, "8": {"en": [1, 0.5, {}]}})
     (tmp_path / f"window-{os.getppid()}.json").write_text(content)
     dead = tmp_path / "window-4194305.json"
     dead.write_text(content)
@@ -87,6 +97,31 @@ def test_windows_of_live_workers_are_added_and_dead_ones_forgotten(tmp_path):
     assert total["fr"] == LanguageTally(3, 2.0, {"a": 1, "b": 2})
     assert total["en"].passages == 1
     assert not dead.exists()
+
+
+def test_the_window_in_steps_is_added_over_workers_oldest_first(tmp_path):
+    clock = Clock()
+    traffic = Traffic(tmp_path, clock)
+    traffic.window.add(counted(("fr", ["a"], 1.0)))
+    clock.now += 2 * SLOT_SECONDS * STEP_SLOTS
+    traffic.window.add(counted(("fr", ["a", "b"], 0.5), ("fr", [], 1.0), ("en", [], 0.25)))
+    now = int(clock.now // (SLOT_SECONDS * STEP_SLOTS))
+    others = json.dumps({now: {"fr": [2, 1.0, {"b": 2}]}, now - STEPS: {"fr": [9, 9.0, {}]}})
+    (tmp_path / f"window-{os.getppid()}.json").write_text(others)
+    steps = history(traffic.steps())
+    assert steps["step_seconds"] == 300
+    assert len(steps["history"]) == STEPS == 12
+    assert steps["history"][:9] == [{}] * 9
+    assert steps["history"][9] == {
+        "fr": {"passages": 1, "vocabulary_coverage": 1.0, "topics": {"a": 1.0}}
+    }
+    assert steps["history"][10] == {}
+    assert steps["history"][11] == {
+        "en": {"passages": 1, "vocabulary_coverage": 0.25, "topics": {}},
+        "fr": {"passages": 4, "vocabulary_coverage": 0.625, "topics": {"a": 0.25, "b": 0.75}},
+    }
+    clock.now += SLOT_SECONDS * SLOTS
+    assert history(Traffic(None, clock).steps())["history"] == [{}] * 12
 
 
 REFERENCE = {
