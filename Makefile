@@ -12,7 +12,7 @@ RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes
 LOCK := $(RUN) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
 
-.PHONY: help env dev model serve retrain test check format bench image lock clean
+.PHONY: help env dev model serve retrain test check format bench screenshots image lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1 — /p' Makefile
@@ -42,6 +42,9 @@ format: dev ## format the code and mend what the linter can
 bench: dev model ## measure speed and memory, beside scikit-learn, fastText and a no-op route (needs wrk)
 	$(RUN) tests/benchmarks/bench.py --registry "$(REGISTRY)"
 	$(RUN) tests/benchmarks/serving.py --registry "$(REGISTRY)"
+
+screenshots: dev model ## make the README's pictures anew (needs chromium)
+	$(RUN) tests/screenshots.py --registry "$(REGISTRY)"
 
 image: ## build the container image
 	docker build --tag vigie .

@@ -28,7 +28,8 @@ export class ArticleReader {
   /** Asks for the lines that are not known yet, part by part; calls `answered` after each part. */
   async read(lines, point, signal, answered) {
     const wanted = [...new Set(lines)];
-    for (let missing = wanted; missing.length; missing = wanted.filter((line) => !this.passages(line, point))) {
+    const unknown = () => wanted.filter((line) => !this.passages(line, point));
+    for (let missing = unknown(); missing.length; missing = unknown()) {
       for (const part of parts(missing)) {
         const body = { text: part.join("\n"), operating_point: point };
         this.keep(await ask("v1/articles", { method: "POST", body, signal, wait: true }), part, point);

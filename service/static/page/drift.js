@@ -3,7 +3,7 @@
 import { Problem, ask } from "./api.js";
 import * as catalogue from "./catalogue.js";
 import { columns, sparkline } from "./charts.js";
-import { make } from "./elements.js";
+import { button, make } from "./elements.js";
 import { label, say, sayShare, sayTopic, words } from "./words.js";
 
 const EVERY_MILLISECONDS = 15_000;
@@ -42,7 +42,7 @@ export class View {
     const { passages, languages, history, step_seconds: step } = this.found;
     say(this.status, "drift.status", { n: passages, minutes: (history.length * step) / 60 });
     this.root.querySelector("#drift-empty").hidden = passages > 0;
-    const open = new Set([...this.charts.querySelectorAll("details[open]")].map((details) => details.dataset.language));
+    const open = new Set([...this.charts.querySelectorAll("[aria-expanded=true]")].map((more) => more.dataset.language));
     const listed = Object.entries(languages).filter(([, entry]) => entry.passages);
     const sections = listed.map(([language, entry]) => section(language, entry, history, open.has(language)));
     this.charts.replaceChildren(...(passages ? [volume(history)] : []), ...sections);
@@ -69,17 +69,21 @@ function section(language, entry, history, isOpen) {
   });
   const few = entry.passages < FEWEST ? make("p", { class: "note", say: ["drift.few", { n: entry.passages }] }) : "";
   const head = make("h2", { say: [`language.${["fr", "en"].includes(language) ? language : "other"}`, { code: language }] });
-  const details = make("details", { open: isOpen || charts.length <= 6 }, make("summary", { say: ["drift.more", { n: Math.max(charts.length - 6, 0) }] }), make("div", { class: "small-charts" }, ...charts.slice(6)));
-  details.dataset.language = language;
+  const rest = make("div", { class: "small-charts", hidden: !isOpen }, ...charts.slice(6));
+  const more = button("small quiet", ["drift.more", { n: Math.max(charts.length - 6, 0) }], () => {
+    rest.hidden = !rest.hidden;
+    more.setAttribute("aria-expanded", String(!rest.hidden));
+  }, { "aria-expanded": String(isOpen) });
+  more.dataset.language = language;
   return make(
     "section",
     { class: "card" },
     head,
     few,
-    make("div", { class: "small-charts" }, chart(make("h4", { say: "drift.share" }), share, entry.share, entry.passages, 1), chart(make("h4", { say: "drift.coverage" }), coverage, entry.vocabulary_coverage, entry.passages, 1)),
+    make("div", { class: "small-charts" }, chart(make("h3", { say: "drift.share" }), share, entry.share, entry.passages, 1), chart(make("h3", { say: "drift.coverage" }), coverage, entry.vocabulary_coverage, entry.passages, 1)),
     make("h3", { say: "drift.topics" }),
     make("div", { class: "small-charts" }, ...charts.slice(0, 6)),
-    charts.length > 6 ? details : "",
+    ...(charts.length > 6 ? [more, rest] : []),
   );
 }
 

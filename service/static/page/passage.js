@@ -25,7 +25,7 @@ export class PassageCard {
     const dir = { dir: "auto", class: "text", id: `passage-${cards}` };
     this.text = make("p", dir, ...textNodes(passage.text));
     if (passage.furniture) {
-      this.element = make("article", { class: "passage furniture" }, make("p", { class: "aside", say: "passage.furniture" }), this.text);
+      this.element = make("article", { class: "passage furniture" }, this.text, make("p", { class: "aside", say: "passage.furniture" }));
       return;
     }
     this.chips = make("ul", { class: "chips", label: "passage.topics" });

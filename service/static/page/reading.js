@@ -43,7 +43,12 @@ export class Reading {
   /** Reads after a pause in typing. */
   later() {
     clearTimeout(this.timer);
+    this.setBusy(true);
     this.timer = setTimeout(() => this.read(), PAUSE_MILLISECONDS);
+  }
+
+  setBusy(isBusy) {
+    this.root.querySelector("#findings").setAttribute("aria-busy", String(isBusy));
   }
 
   /** Puts a text into the box and reads it. */
@@ -68,6 +73,10 @@ export class Reading {
 
   pasted(event) {
     const pasted = event.clipboardData.getData("text/plain");
+    if (this.tooLong(pasted)) {
+      event.preventDefault();
+      return;
+    }
     const replaces = this.text.selectionStart === 0 && this.text.selectionEnd === this.text.value.length;
     if (!replaces || !PAGE.test(pasted)) return;
     event.preventDefault();
@@ -81,15 +90,12 @@ export class Reading {
   }
 
   takeContent(content) {
+    if (this.tooLong(content)) return null;
     return PAGE.test(content) ? this.takeHtml(content) : this.take(content);
   }
 
   /** Takes what looks like the source of a page: cleaned, with a way back to the source. */
   async takeHtml(html) {
-    if (this.tooLong(html)) {
-      this.text.value = html.slice(0, this.mostCharacters);
-      return;
-    }
     const signal = this.begin();
     this.text.value = "";
     say(this.status, "read.cleaning");
@@ -140,6 +146,7 @@ export class Reading {
     }
   }
 
+  /** Whether a text is longer than is read at once. It is not put into the box then: browsers stall on laying it out. */
   tooLong(text) {
     const isLong = text.length > this.mostCharacters;
     this.error.hidden = !isLong;
@@ -158,7 +165,8 @@ export class Reading {
     const text = this.text.value;
     const signal = this.begin();
     this.describeCount();
-    if (this.tooLong(text)) return;
+    this.setBusy(!this.tooLong(text));
+    if (!this.error.hidden) return;
     const lines = ArticleReader.lines(text);
     const point = this.operatingPoint;
     const show = () => this.show(lines, point);
@@ -168,6 +176,7 @@ export class Reading {
       this.describePoint();
       await this.reader.read(lines, point, signal, show);
       show();
+      this.setBusy(false);
     } catch (problem) {
       this.failed(problem);
     }
@@ -181,6 +190,7 @@ export class Reading {
     this.error.append(" ", make("small", { lang: "en" }, problem.message), " ", button("small", "read.again", () => this.read()));
     this.status.textContent = "";
     this.progress.hidden = true;
+    this.setBusy(false);
   }
 
   describeCount() {
