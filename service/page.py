@@ -111,7 +111,7 @@ def compressed(response: Response) -> Response:
     """Compresses what the page is made of, for those who can read it; nothing here holds what a client sent."""
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.vary.add("Accept-Encoding")
-    if response.status_code != 200 or "gzip" not in request.accept_encodings:
+    if response.status_code != 200 or not request.accept_encodings.quality("gzip"):
         return response
     response.direct_passthrough = False
     response.set_data(gzip.compress(response.get_data(), mtime=0))

@@ -27,7 +27,7 @@ def without_passages(report: str) -> str:
         column = heads.index(_QUOTES)
         for row in table.iter("tr"):
             row.remove(row[column])
-    return tostring(document, encoding="unicode", doctype="<!doctype html>")
+    return str(tostring(document, encoding="unicode", doctype="<!doctype html>"))
 
 
 def content_security_policy(report: str) -> str:

@@ -7,12 +7,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from browsing import DESKTOP, TELEPHONE, browsing, program
+from browsing import TELEPHONE, browsing, program
 from playwright.sync_api import Browser, Page
 from running import ROOT, Running, running
 
 EXAMPLE = "harbour-deepfake"
-TOPIC = "platform-policy"
+TOPIC = "synthetic-media"
 _SETTLED_MILLISECONDS = 400
 
 
@@ -32,7 +32,9 @@ def main() -> int:
         running(Path(folder), registry=registry) as service,
         browsing(executable) as browser,
     ):
-        _take(browser, service, asked.out / "page-read.png", "light", DESKTOP)
+        _take(
+            browser, service, asked.out / "page-read.png", "light", {"width": 1240, "height": 800}
+        )
         _take(browser, service, asked.out / "page-telephone.png", "dark", TELEPHONE)
     return 0
 
@@ -51,11 +53,11 @@ def _take(browser: Browser, service: Running, path: Path, scheme: str, size: dic
 
 
 def _show(page: Page, topic: str) -> None:
-    """Shades the words of the first passage with a topic, and brings it into the middle."""
+    """Shades the words of the first passage with a topic, below the article's own topics."""
     chips = page.locator(f'#passages .chip[data-slug="{topic}"]')
     chip = chips.first if chips.count() else page.locator("#passages .chip").first
-    chip.evaluate(
-        "chip => scrollTo(0, scrollY + chip.closest('.passage').getBoundingClientRect().top - innerHeight / 2)"
+    page.locator("#findings").evaluate(
+        "findings => scrollTo(0, scrollY + findings.getBoundingClientRect().top - 84)"
     )
     chip.hover()
     page.wait_for_selector(".text mark")

@@ -14,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Error
 from browsing import DESKTOP, SCREENSHOTS, TELEPHONE, browsing, program
 from conftest import make_registry
+from playwright.sync_api import Error
 from running import JSON, running, wait_for
 from servers import missing
 
@@ -508,7 +508,7 @@ def test_topics_appear_as_the_passages_of_a_long_article_are_answered(visit):
         with suppress(Error):  # given up by the page for what was typed
             route.continue_()
     v.until("document.querySelectorAll('.passage').length === 120")
-    assert "And so on." in page.locator(".passage").last.text_content()
+    v.until("[...document.querySelectorAll('.passage')].at(-1).textContent.includes('And so on.')")
 
 
 def pumped(page) -> bool:
@@ -591,7 +591,7 @@ def test_hostile_text_is_shown_as_text_and_nothing_runs(visit, kind):
     if kind in {"script", "handler", "link"}:
         assert shown == text
     if kind == "bidi":
-        assert [m for m in page.locator(".text .mark").all_inner_texts()] == [
+        assert list(page.locator(".text .mark").all_inner_texts()) == [
             "RLO",
             "PDF",
             "LRI",
@@ -970,7 +970,7 @@ def test_axe_finds_nothing(keyed_visit, scheme, width):
     v.ask("POST", "/v1/classify", {"text": UNSURE[0]})
     page = v.open()
     found = {"empty": axe_violations(Axe(), page)}
-    v.example()
+    v.read("\n".join([*example_articles()[0]["text"].split("\n")[:12], *UNSURE]))
     chip = page.locator("#passages .chip").first
     chip.click()
     page.wait_for_selector(".contributions")
@@ -989,6 +989,12 @@ def test_axe_finds_nothing(keyed_visit, scheme, width):
 
 def axe_violations(axe, page) -> list[str]:
     page.wait_for_timeout(200)  # until transitions of colour are over
+    # Of many that are alike some are looked at: axe takes its time.
+    page.evaluate(
+        """document.querySelectorAll(
+            ".cards > li:nth-child(n+4), .by-topic tbody tr:nth-child(n+4), .small-chart:nth-child(n+4), [role=option]:nth-child(n+4)"
+        ).forEach(e => e.remove())"""
+    )
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
     found = axe.run(page, options={"runOnly": {"type": "tag", "values": tags}}).response[
         "violations"
