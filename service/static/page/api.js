@@ -20,6 +20,14 @@ export class Problem extends Error {
     return [0, 404, 413, 422, 429, 503].includes(this.status) ? `problem.${this.status}` : "problem.other";
   }
 
+  /** What the service says of it, where that says more than the words do. */
+  get detail() {
+    const detail = document.createElement("small");
+    detail.lang = "en";
+    detail.textContent = [0, 401].includes(this.status) ? "" : this.message;
+    return detail;
+  }
+
   get inWords() {
     return words(this.key);
   }
@@ -59,15 +67,15 @@ async function askOnce(path, { method, body, signal, keepalive, raw }) {
 }
 
 async function problemOf(answer) {
-  let document = {};
+  let problem = {};
   try {
-    document = await answer.json();
+    problem = await answer.json();
   } catch {
     // Something in between answered, and not with a problem document.
   }
-  const type = String(document.type ?? "").replace("urn:vigie:problem:", "");
+  const type = String(problem.type ?? "").replace("urn:vigie:problem:", "");
   if (answer.status === 401) window.dispatchEvent(new CustomEvent("vigie:key-wanted"));
-  return new Problem(answer.status, type, document.detail ?? answer.statusText, Number(answer.headers.get("Retry-After")) || null);
+  return new Problem(answer.status, type, problem.detail ?? answer.statusText, Number(answer.headers.get("Retry-After")) || null);
 }
 
 function pause(milliseconds, signal) {

@@ -104,16 +104,7 @@ export class Correction {
     this.editor = make("div", { class: "editor", hidden: !open }, this.box.element);
     this.confirm = button(open ? "small primary" : "small", "correct.confirm", () => this.send());
     this.toggle = button("small", "correct.open", () => this.setOpen(this.editor.hidden), { "aria-expanded": String(open) });
-    this.undo = button("small", "correct.undo", () => this.undoLast(), {
-      disabled: true,
-      on: {
-        click: () => this.undoLast(),
-        focus: () => this.sending?.hold(),
-        blur: () => this.sending?.resume(),
-        pointerenter: () => this.sending?.hold(),
-        pointerleave: () => this.sending?.resume(),
-      },
-    });
+    this.undo = button("small", "correct.undo", () => this.undoLast(), { disabled: true });
     const buttons = make("div", { class: "buttons" }, this.confirm, open ? null : this.toggle, this.undo, this.status);
     this.element = make("div", { class: "correction", role: "group", label: "correct.group" }, this.editor, buttons);
   }
@@ -178,11 +169,14 @@ export class Correction {
 
   refresh() {
     const isLocked = ["waiting", "sending"].includes(this.state);
+    const wasOnUndo = document.activeElement === this.undo;
     for (const control of [this.confirm, this.toggle, this.box.input]) control.disabled = isLocked;
     this.undo.disabled = !(this.state === "waiting" || (!isLocked && this.history.length));
     this.confirm.classList.toggle("primary", this.isOpenAlways || this.isChanged);
     this.element.dataset.state = this.state;
     say(this.confirm, this.isChanged ? "correct.send" : "correct.confirm");
+    // What cannot be pressed is not shown, so focus may not stay on it.
+    if (wasOnUndo && this.undo.disabled) this.confirm.focus();
     this.show(this, !this.editor.hidden && !isLocked);
   }
 }

@@ -187,7 +187,8 @@ export class Reading {
     if (!(problem instanceof Problem)) throw problem;
     this.error.hidden = false;
     say(this.error, problem.key);
-    this.error.append(" ", make("small", { lang: "en" }, problem.message), " ", button("small", "read.again", () => this.read()));
+    this.root.querySelector("#found").hidden = !this.list.children.length;
+    this.error.append(" ", problem.detail, " ", button("small", "read.again", () => this.read()));
     this.status.textContent = "";
     this.progress.hidden = true;
     this.setBusy(false);

@@ -44,7 +44,7 @@ export class View {
     this.status.textContent = "";
     this.error.hidden = false;
     say(this.error, problem.key);
-    this.error.append(" ", make("small", { lang: "en" }, problem.message));
+    this.error.append(" ", problem.detail);
   }
 
   item(waiting) {

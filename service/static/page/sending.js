@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 
-const GRACE_MILLISECONDS = 6000;
+const GRACE_MILLISECONDS = 8000;
 const waiting = new Set();
 export const counts = { confirmed: 0, corrected: 0, dismissed: 0 };
 
@@ -21,18 +21,7 @@ export class Sending {
     this.state = "waiting";
     waiting.add(this);
     count(this.kind, 1);
-    this.resume();
-  }
-
-  /** The time runs; it stands still while the reader's focus or pointer is on the way back. */
-  resume() {
-    if (this.state !== "waiting") return;
-    clearTimeout(this.timer);
     this.timer = setTimeout(() => this.send(), GRACE_MILLISECONDS);
-  }
-
-  hold() {
-    clearTimeout(this.timer);
   }
 
   undo() {
