@@ -473,7 +473,7 @@ def test_text_is_read_however_it_comes(visit, way):
 
 
 LONG = "\n\n".join(
-    f"Paragraph {i}: the court ordered the app to restore account number {i}, which its moderators had suspended over insults."
+    f"Paragraph {i}: the judge ruled in the lawsuit against the platform number {i}, and its users, who had sued in federal court, will appeal."
     for i in range(120)
 )
 
@@ -502,7 +502,7 @@ def test_topics_appear_as_the_passages_of_a_long_article_are_answered(visit):
     page.focus("#text")
     page.keyboard.press("Control+End")
     page.keyboard.type(" And so on.")
-    assert page.input_value("#text").endswith("insults. And so on.")
+    assert page.input_value("#text").endswith("appeal. And so on.")
     page.unroute_all(behavior="ignoreErrors")
     for route in held:
         with suppress(Error):  # given up by the page for what was typed
@@ -682,7 +682,7 @@ def test_a_passage_is_corrected_with_the_keyboard_alone(keyed_visit, language, w
     v = keyed_visit(language, width)
     page = v.open()
     page.clock.install()
-    text = f"The court in Harlow ordered the app to restore the account that it had suspended, {language} {width}."
+    text = f"The judge in Harlow ruled in the lawsuit against the platform, and its users will appeal, {language} {width}."
     v.page.fill("#text", text)
     page.clock.run_for(1000)
     page.wait_for_selector(".passage")
