@@ -26,6 +26,16 @@ def test_too_few_positives_leave_scores_as_they_are():
     assert fit_sigmoid(np.arange(10.0), np.arange(10) > 6) == (1.0, 0.0)
 
 
+@pytest.mark.parametrize(("offset", "spread"), [(-30.0, 1.0), (40.0, 8.0), (0.0, 5.0)])
+def test_scores_far_from_zero_are_brought_to_the_frequency_of_the_topic(offset, spread):
+    generator = np.random.default_rng(5)
+    y_true = np.arange(1000) < 30
+    scores = offset + spread * (generator.normal(0, 1, 1000) + y_true)
+    slope, intercept = fit_sigmoid(scores, y_true)
+    assert abs(intercept) < 1000
+    assert sigmoid(slope * scores + intercept).mean() == pytest.approx(0.03, rel=0.2)
+
+
 def test_scores_that_mislead_do_not_turn_the_order_round():
     scores = np.linspace(-3, 3, 200)
     assert fit_sigmoid(scores, scores < 0)[0] > 0

@@ -12,7 +12,7 @@ from model import Classifier, UnknownNameError
 from model.vocabulary import MOST_STRETCHES
 
 TOLERANCE = 1e-6
-"""Tables hold float32, the pipeline float64."""
+"""Tables hold weights to 24 binary places."""
 
 ODD_TEXTS = [
     "",

@@ -55,7 +55,7 @@ def test_the_order_of_the_rows_does_not_change_a_sum(version, classifier):
     ("name", "array", "message"),
     [
         ("rows.npy", np.zeros((5, 3), np.float32), "shape"),
-        ("rows.npy", np.zeros((5, 26), np.float64), "expected 2 of float32"),
+        ("rows.npy", np.zeros((5, 26)), "expected 2 of float32"),
         ("pairs.npy", np.arange(50, dtype=np.uint64)[::-1].copy(), "order of their buckets"),
         ("concept_rows.npy", np.zeros((2, 2), np.int32), "shape"),
     ],

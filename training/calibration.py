@@ -25,6 +25,7 @@ _MISSED_AT_RECALL = 0.02
 _FEWEST_POSITIVES = 5
 _SLOPE_PRIOR = 1.0
 _NEWTON_STEPS = 50
+_SMALLEST_STEP = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +66,31 @@ def fit_sigmoid(scores: FloatArray, y_true: BoolArray) -> tuple[float, float]:
     design = np.column_stack((scores, np.ones_like(scores)))
     weights = np.array([1.0, 0.0])
     prior = np.array([_SLOPE_PRIOR, 0.0])
+    loss = _sigmoid_loss(design, target, prior, weights)
     for _ in range(_NEWTON_STEPS):
         probability = sigmoid(design @ weights)
         gradient = design.T @ (probability - target) + prior * (weights - [1.0, 0.0])
         curvature = (design * (probability * (1 - probability))[:, None]).T @ design
         step = np.linalg.solve(curvature + np.diag(prior + 1e-9), gradient)
-        weights -= step
-        if np.abs(step).max() < 1e-9:
+        # A full step can leap to where the sigmoid is flat; halved until it is a gain, as Lin, Lin and Weng (2007) do.
+        while (tried := _sigmoid_loss(design, target, prior, weights - step)) > loss:
+            step *= 0.5
+            if np.abs(step).max() < _SMALLEST_STEP:
+                break
+        weights, loss = weights - step, tried
+        if np.abs(step).max() < _SMALLEST_STEP:
             break
     slope = float(np.clip(weights[0], 0.1, 10.0))
     return slope, float(weights[1])
+
+
+def _sigmoid_loss(
+    design: FloatArray, target: FloatArray, prior: FloatArray, weights: FloatArray
+) -> float:
+    """What the fit of the sigmoid makes small: the log-loss and the prior's penalty."""
+    scores = design @ weights
+    penalty = 0.5 * (prior * (weights - [1.0, 0.0]) ** 2).sum()
+    return float((np.logaddexp(0.0, scores) - target * scores).sum() + penalty)
 
 
 @dataclass(frozen=True, slots=True)

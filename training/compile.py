@@ -17,6 +17,7 @@ from model.tables import WEIGHT_STEPS, pair_keys, pair_order
 from training.pipeline import Parameters
 
 FloatArray = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.float32]
 
 
 def compile_pipeline(
@@ -33,7 +34,7 @@ def compile_pipeline(
     concept_table, concept_rows = _concept_tables(
         blocks.get("concepts"), lexicon, weights[n_words:], first_row=len(table)
     )
-    nothing = np.zeros((1, table.shape[1]), np.float32)
+    nothing = np.zeros((1, table.shape[1]), table.dtype)
     np.save(folder / "rows.npy", np.concatenate((table, concept_table, nothing)))
     np.save(folder / "pairs.npy", pairs)
     np.save(folder / "concept_rows.npy", concept_rows)
@@ -47,7 +48,7 @@ def compile_pipeline(
 
 def _word_tables(
     block: TfidfVectorizer, weights: FloatArray
-) -> tuple[list[str], npt.NDArray[np.uint64], npt.NDArray[np.float32]]:
+) -> tuple[list[str], npt.NDArray[np.uint64], Rows]:
     """Terms in the order of their rows, keys of the pairs, and the table of both."""
     vocabulary: dict[str, int] = block.vocabulary_
     terms = _by_frequency(block, [term for term in vocabulary if " " not in term])
@@ -69,7 +70,7 @@ def _word_tables(
 
 def _concept_tables(
     block: TfidfVectorizer | None, lexicon: Lexicon, weights: FloatArray, first_row: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+) -> tuple[Rows, npt.NDArray[np.int32]]:
     """The table of concepts and their pairs, and the row of each pair; the row after the table's last where there is none."""
     number = {concept: place for place, concept in enumerate(lexicon.concepts)}
     vocabulary: dict[str, int] = {} if block is None else block.vocabulary_
@@ -89,9 +90,7 @@ def _by_frequency(block: TfidfVectorizer, terms: Iterable[str]) -> list[str]:
     return sorted(terms, key=lambda term: (block.idf_[block.vocabulary_[term]], term))
 
 
-def _table(
-    block: TfidfVectorizer, weights: FloatArray, columns: list[int]
-) -> npt.NDArray[np.float32]:
+def _table(block: TfidfVectorizer, weights: FloatArray, columns: list[int]) -> Rows:
     """A row for each column of the block: its squared idf, then idf times the weight for scope and each topic, as `WEIGHT_STEPS` asks."""
     idf = block.idf_[columns]
     table = np.column_stack((idf**2, weights[columns] * idf[:, None]))
