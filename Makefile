@@ -12,7 +12,7 @@ RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes
 LOCK := $(RUN) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
 
-.PHONY: help env dev model serve retrain test check format bench screenshots image lock clean
+.PHONY: help env dev model serve retrain test coverage check format bench screenshots image lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1 — /p' Makefile
@@ -27,6 +27,9 @@ retrain: env ## train on the passages in $(DATA); goes live unless it is worse
 	$(RUN) -m training retrain --registry "$(REGISTRY)" --data "$(DATA)"
 
 test: dev ## run every test
+	$(RUN) -m pytest
+
+coverage: dev ## run every test and say which lines none has run
 	$(RUN) -m pytest --cov --cov-report=term:skip-covered
 
 check: dev ## format, lint, types, passages

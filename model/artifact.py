@@ -11,7 +11,7 @@
     report.html        the model card
     heldout.jsonl      passages held out, with the scores they got; retraining compares on them
 
-To change the format: raise `FORMAT`, write the new files in `training/compile.py`, read them in `model/classifier.py`, and say in
+To change the format: raise `FORMAT`, write the new files in `training/compile.py`, read them in `model/tables.py`, and say in
 CHANGELOG.md that older versions must be retrained. A manifest of another format is refused.
 """
 
@@ -32,6 +32,8 @@ from model.text import ANALYSIS
 
 FORMAT = 2
 MANIFEST = "manifest.json"
+QUOTED = "passage"
+"""The class of those cells of `report.html` that quote passages, which may be readers' and are not for everyone."""
 SERVED_FILES = (
     "terms.json",
     "rows.npy",

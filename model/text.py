@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-ANALYSIS = 1
+ANALYSIS = 2
 """Number of the analysis in this module and in `model.lexicon`, written into each manifest."""
 
 WORD = re.compile(r"[\w\u0300-\u036f]+")
@@ -30,11 +30,13 @@ _SHORTEST_STEM = 4
 
 
 def fold(word: str) -> str:
-    """Lower case, no accents, compatibility forms replaced; every number becomes ``0``."""
+    """Lower case, no accents, compatibility forms replaced, without spaces; every number becomes ``0``."""
     folded = word.lower()
     if not folded.isascii():
         decomposed = unicodedata.normalize("NFKD", folded)
         folded = "".join(c for c in decomposed if not unicodedata.combining(c)).lower()
+        # Some letters are short for several words: U+FDFA for four.
+        folded = "".join(folded.split())
     return "0" if folded.isdecimal() else folded
 
 

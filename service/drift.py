@@ -90,7 +90,6 @@ class Traffic:
         self.window = Window(clock)
         self._clock = clock
         self._folder = folder
-        self._clock = clock
         self._next_write = 0.0
         self._written = 0
 

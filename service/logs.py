@@ -67,7 +67,7 @@ class AccessLog:
         self._lock = threading.Lock()
         self._lines: list[bytes] = []
         self._size = 0
-        self._descriptor: int | None = None
+        self._descriptor: int | None
         try:
             self._descriptor = sys.stderr.fileno()
         except (AttributeError, OSError, ValueError):

@@ -14,7 +14,8 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, render_template, request
 
-from model.errors import RegistryError
+from model.artifact import read_manifest
+from model.errors import ArtifactError, RegistryError
 from model.registry import Registry
 from service import access, examples
 from service.live import ModelSource
@@ -97,9 +98,11 @@ def index() -> Response:
 )
 def report(version: str) -> Response:
     """The report of a version as a page without scripts."""
+    folder = _folder(version)
     try:
-        content = (_folder(version) / FILE).read_text(encoding="utf-8")
-    except FileNotFoundError:
+        read_manifest(folder)  # a report of another format may mark what it quotes in another way
+        content = (folder / FILE).read_text(encoding="utf-8")
+    except (ArtifactError, FileNotFoundError):
         raise ProblemError(404, "this version has no report") from None
     shown = without_passages(content)
     headers = {**_HEADERS, "Content-Security-Policy": content_security_policy(shown)}

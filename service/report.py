@@ -1,7 +1,7 @@
 """The report of a version as the service shows it: styled by its own style sheet, without scripts and without passages.
 
 A report quotes passages that it was trained on, and those may be texts that readers sent as feedback. What is kept is never given back to
-callers in general, so the column that quotes them is taken out; the file in the version's folder stays whole.
+callers in general, so the cells that quote them are taken out; the file in the version's folder stays whole.
 """
 
 from __future__ import annotations
@@ -10,23 +10,19 @@ import base64
 import hashlib
 import re
 
+from model.artifact import QUOTED
+
 FILE = "report.html"
-_QUOTES = "for example"
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
 def without_passages(report: str) -> str:
-    """The report without the columns of its tables that quote passages."""
+    """The report without the cells that quote passages."""
     from lxml.html import document_fromstring, tostring
 
     document = document_fromstring(report)
-    for table in document.iter("table"):
-        heads = [str(cell.text_content()) for cell in table.iter("th")]
-        if _QUOTES not in heads:
-            continue
-        column = heads.index(_QUOTES)
-        for row in table.iter("tr"):
-            row.remove(row[column])
+    for cell in document.find_class(QUOTED):
+        cell.drop_tree()
     return str(tostring(document, encoding="unicode", doctype="<!doctype html>"))
 
 

@@ -16,7 +16,7 @@ class PassageIn(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    id: StrictStr | StrictInt | None = None
+    id: StrictStr | Annotated[StrictInt, Field(ge=-(2**63), le=2**64 - 1)] | None = None
     text: StrictStr
 
 

@@ -30,7 +30,7 @@ _STOP_SECONDS = 2
 _SPARE_THREADS = 8
 """Threads beyond all places: they answer probes, and 503 to those who find no place."""
 
-_FOLDER_PREFIX = "vigie-"
+_FOLDER_PREFIX = "vigie-workers-"
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 _SWITCH_SECONDS = 0.02
 """Longer than an answer takes to compute, so that a thread finishes it before another takes Python's lock."""

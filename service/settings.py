@@ -26,7 +26,9 @@ class Settings:
     model: Path | None = _setting(None, "folder of one version to serve, instead of the registry")
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8000, "port to listen on", least=1)
-    workers: int = _setting(1, "processes that answer, one request each at a time", least=1)
+    workers: int = _setting(
+        1, "processes that answer, each computing one answer at a time", least=1
+    )
     max_body_bytes: int = _setting(10_000_000, "largest request body", least=1)
     max_passages: int = _setting(1000, "most passages in a request", least=1)
     max_characters: int = _setting(100_000, "most characters in a passage", least=1)

@@ -29,3 +29,8 @@ def test_factors_have_mean_square_one(share):
     found = factors(positive, passages, np.array([300, 400, 500]), 2000, share)
     assert np.allclose((found**2).mean(axis=0), 1.0)
     assert np.allclose(found, 1.0) == (share == 0.0)
+
+
+def test_terms_are_alike_where_none_tells_the_topic_apart():
+    found = factors(np.array([[50.0], [50.0]]), np.array([100, 100]), np.array([50]), 100, 0.5)
+    assert found.tolist() == [[1.0], [1.0]]

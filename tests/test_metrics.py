@@ -134,12 +134,12 @@ def _answers(total) -> bool:
 
 def test_the_shared_folder_is_gone_when_the_server_ends(version, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    of_a_killed_server = tmp_path / "vigie-4194305-x"
-    of_a_running_one = tmp_path / f"vigie-{os.getpid()}-x"
+    of_a_killed_server = tmp_path / "vigie-workers-4194305-x"
+    of_a_running_one = tmp_path / f"vigie-workers-{os.getpid()}-x"
     of_a_killed_server.mkdir()
     of_a_running_one.mkdir()
     with running(tmp_path, "--model", str(version)) as service:
-        (shared,) = tmp_path.glob(f"vigie-{service.process.pid}-*")
+        (shared,) = tmp_path.glob(f"vigie-workers-{service.process.pid}-*")
         assert list(shared.glob("counter_*.db"))
         assert not of_a_killed_server.exists()
         assert of_a_running_one.exists()

@@ -94,6 +94,7 @@ def test_what_is_not_json_is_said_so(client, body):
         ({"passages": [{"text": "a"}, {"text": ["b"]}]}, "passages[1].text"),
         ({"passages": [{"id": "a"}]}, "passages[0].text"),
         ({"passages": [{"id": [1], "text": "a"}]}, "passages[0].id"),
+        ({"passages": [{"id": 2**64, "text": "a"}]}, "passages[0].id"),
         ({"passages": "a"}, "passages"),
         ({"text": "a", "explain": "yes"}, "explain"),
         ({"text": "a", "operating_point": "fast"}, "operating_point"),

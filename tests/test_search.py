@@ -16,7 +16,8 @@ from training.pipeline import Parameters
 from training.search import Cluster, Here, Task, candidates, read_grid, score_fold, search
 from training.train import train
 
-GRID = {"C": [0.01, 20.0], "concept_scale": [0.6]}
+USED = Parameters.load()
+GRID = {"C": [0.01, USED.C], "concept_scale": [USED.concept_scale]}
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +38,7 @@ def undisturbed(data, listed):
 
 
 def test_the_best_candidate_stands_last(undisturbed, listed):
-    assert [c["parameters"]["C"] for c in undisturbed["candidates"]] == [0.01, 20.0]
+    assert [c["parameters"]["C"] for c in undisturbed["candidates"]] == [0.01, USED.C]
     assert undisturbed["best"] == listed[1].to_json()
     assert undisturbed["candidates"][0]["map"] < undisturbed["candidates"][1]["map"]
     for candidate in undisturbed["candidates"]:

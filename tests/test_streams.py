@@ -79,11 +79,12 @@ def test_a_bad_line_is_a_problem_with_its_number_and_the_others_are_answered(cli
         {"id": "c", "text": "x" * 100_001},
         b'["text"]',
         b"   ",
+        {"id": 10**30, "text": TEXT},
         {"id": "d", "text": TEXT},
     ]
     answers = stream(client, lines)
     assert [a.get("id") or (a["line"], a["status"]) for a in answers] == [
-        "a", (2, 400), (4, 422), (5, 400), (6, 413), (7, 422), "d",
+        "a", (2, 400), (4, 422), (5, 400), (6, 413), (7, 422), (9, 422), "d",
     ]  # fmt: skip
     assert answers[4]["limit"] == 100_000
     assert answers[2]["where"] == "text"

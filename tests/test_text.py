@@ -17,6 +17,8 @@ from model.text import fold, stem, word_terms, words
         ("٣٤", "0"),
         ("İstanbul", "istanbul"),
         ("X", "x"),
+        ("\u037ab", "b"),
+        ("\ufe70", ""),
     ],
 )
 def test_case_accents_and_compatibility_forms_are_folded(word, folded):

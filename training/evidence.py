@@ -43,5 +43,7 @@ def factors(
     outside = (passages[:, None] - positive + _SMOOTHING) / (n_texts - n_positive)
     telling = np.abs(np.log(inside / outside))
     mixed = share * telling + (1 - share) * telling.mean(axis=0)
-    found: FloatArray = mixed / np.sqrt((mixed**2).mean(axis=0))
+    length = np.sqrt((mixed**2).mean(axis=0))
+    # Where nothing tells the topic apart, all terms are alike.
+    found: FloatArray = np.divide(mixed, length, out=np.ones_like(mixed), where=length > 0.0)
     return found

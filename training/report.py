@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sklearn.metrics import precision_recall_curve
 from sklearn.pipeline import Pipeline
 
+from model.artifact import QUOTED
 from model.text import word_terms, words
 from training import evaluation, plots
 from training.passages import Passage
@@ -72,8 +73,8 @@ def _summary(manifest: dict[str, Any], held_out: HeldOutView) -> str:
         for name, part in [("all", metrics), *metrics["per_language"].items()]
     ]
     return (
-        "<h1>Model card</h1><p>Tags passages of news with topics. Every figure here is from cross-validation with whole events "
-        "held out: each passage is judged by a fit that saw nothing of its story. They are figures on the passages that it was "
+        "<h1>Model card</h1><p>Tags passages of news with topics. Every figure here is from passages held out with their whole events, "
+        "judged by a fit that saw nothing of their story. They are figures on the passages that it was "
         f"trained with; news that is not shaped like them scores differently.</p><p>Micro-F1 {metrics['micro_f1']:.3f}, 95 % "
         f"interval {low:.3f} to {high:.3f} (bootstrap over events).</p>"
         + _table(["passages", *(_FIGURES[key] for key in _FIGURES), "n"], rows)
@@ -191,7 +192,8 @@ def _confusions(manifest: dict[str, Any], held_out: HeldOutView) -> str:
         [escape(right), escape(wrong), str(n), _excerpt(examples[right, wrong].text)]
         for (right, wrong), n in counts.most_common(_CONFUSIONS)
     ]
-    return "<h2>Confusions</h2>" + _table(["should be", "was given", "times", "for example"], rows)
+    head = ["should be", "was given", "times", "for example"]
+    return "<h2>Confusions</h2>" + _table(head, rows, last=f" class='{QUOTED}'")
 
 
 def _strongest(manifest: dict[str, Any], held_out: HeldOutView, pipeline: Pipeline) -> str:
@@ -212,7 +214,7 @@ def _strongest(manifest: dict[str, Any], held_out: HeldOutView, pipeline: Pipeli
             ]
             row.append(escape(", ".join(strongest[:_TERMS])))
         rows.append(row)
-    return "<h2>Strongest stems</h2>" + _table(["topic", *languages], rows)
+    return "<h2>Strongest stems</h2>" + _table(["topic", *map(escape, languages)], rows)
 
 
 def _languages_of_stems(passages: Iterable[Passage]) -> dict[str, str]:
@@ -242,7 +244,7 @@ def _data(manifest: dict[str, Any], held_out: HeldOutView) -> str:
         ["passages", str(facts["passages"])],
         ["events", str(facts["events"])],
         ["without topic", str(facts["without_topic"])],
-        *([f"language {lang}", str(n)] for lang, n in facts["per_language"].items()),
+        *([f"language {escape(lang)}", str(n)] for lang, n in facts["per_language"].items()),
         ["digest of the data", facts["data_sha256"][:16]],
         ["seed", str(facts["seed"])],
         ["parameters", escape(str(facts["parameters"]))],
@@ -259,15 +261,21 @@ _LIMITS = """<h2>Intended use and limits</h2>
 <p>For sorting news: to find the passages on a topic, to count them, to route them to people. Not for deciding about a person or an
 account, and not for judging posts themselves: it reads news about moderation, not the content that is moderated.</p>
 <p>It is linear over words: it knows nothing of negation, irony or who did what to whom, and a passage that tells its story with
-pronouns alone escapes it. It reads French and English; other languages are sent to review. Names of the most talked-about platforms
+pronouns alone escapes it. Languages that it did not learn from are sent to review. Names of the most talked-about platforms
 are known as such, a new one is not until it is in the lexicon. Labels follow one coding manual; another reading of a topic is another
 topic.</p>"""
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    header = "".join(f"<th>{cell}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class='wide'><table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table></div>"
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], last: str = "") -> str:
+    """A table of cells of HTML; `last` are attributes of the cells of the last column."""
+    marks = [""] * (len(head) - 1) + [last]
+    lines = [
+        "<tr>"
+        + "".join(f"<{kind}{mark}>{cell}</{kind}>" for cell, mark in zip(row, marks, strict=True))
+        + "</tr>"
+        for kind, row in [("th", head), *(("td", row) for row in rows)]
+    ]
+    return f"<div class='wide'><table><thead>{lines[0]}</thead><tbody>{''.join(lines[1:])}</tbody></table></div>"
 
 
 def _excerpt(text: str) -> str:

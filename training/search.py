@@ -32,10 +32,11 @@ from training.splits import event_folds
 from training.train import fit_on
 
 DEFAULT_GRID: Mapping[str, Sequence[float]] = {
-    "C": (5.0, 10.0, 20.0, 40.0),
+    "C": (20.0, 50.0, 100.0),
     "concept_scale": (0.4, 0.6, 0.8),
+    "evidence_share": (0.25, 0.5, 0.75),
 }
-SEARCHED = ("C", "min_df", "word_scale", "concept_scale", "tol")
+SEARCHED = ("C", "min_df", "word_scale", "concept_scale", "evidence_share", "tol")
 _FRUITLESS_TRIES = 5
 _CONNECT_SECONDS = 15.0
 _TASK_RETRIES = 2
