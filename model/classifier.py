@@ -37,7 +37,7 @@ from model.vocabulary import NO_WORD, MetWords, Vocabulary
 BALANCED = "balanced"
 OPERATING_POINTS = (BALANCED, "precision", "recall")
 
-_CHUNK_CHARACTERS = 40_000
+_CHUNK_CHARACTERS = 100_000
 """Characters scored at once; bounds the memory of a batch to some tens of megabytes."""
 
 FloatArray = npt.NDArray[np.float64]
