@@ -10,15 +10,22 @@ const MOST_LISTED = 100;
 const SHADES = 4;
 const SPOKEN = 4;
 
-/** What each stretch of a passage adds to a topic's log-odds; asked for once. */
-export async function explain(passage, slug) {
+/** What each stretch of a passage adds to a topic's log-odds, with the probability and the version that these belong to; asked for once. */
+export function explain(passage, slug) {
   passage.explained ??= new Map();
-  if (!passage.explained.has(slug)) {
-    const body = { text: passage.text, topics: [slug], explain: true };
-    const answer = await ask("v1/classify", { method: "POST", body, wait: true });
-    passage.explained.set(slug, answer.results[0].explanation[slug]);
-  }
+  if (!passage.explained.has(slug)) passage.explained.set(slug, askWhy(passage, slug));
   return passage.explained.get(slug);
+}
+
+async function askWhy(passage, slug) {
+  try {
+    const body = { text: passage.text, topics: [slug], explain: true };
+    const { model, results } = await ask("v1/classify", { method: "POST", body, wait: true });
+    return { parts: results[0].explanation[slug], score: results[0].scores[slug], version: model.version };
+  } catch (problem) {
+    passage.explained.delete(slug); // The next time it is tried again.
+    throw problem;
+  }
 }
 
 /** The passage's text with the words shaded by what they add. Where stretches overlap, what they add is added. */
@@ -54,9 +61,9 @@ export function inWords(parts, slug) {
 }
 
 /** All contributions with what the topic starts from: together the log-odds of the probability. */
-export function table(passage, slug, parts) {
-  const score = Math.min(Math.max(passage.scores[slug], 1e-6), 1 - 1e-6);
-  const logOdds = Math.log(score / (1 - score));
+export function table(slug, { parts, score }) {
+  const inside = Math.min(Math.max(score, 1e-6), 1 - 1e-6);
+  const logOdds = Math.log(inside / (1 - inside));
   const added = parts.reduce((sum, part) => sum + part.contribution, 0);
   const listed = parts.slice(0, MOST_LISTED);
   const rest = parts.slice(MOST_LISTED).reduce((sum, part) => sum + part.contribution, 0);
@@ -69,7 +76,7 @@ export function table(passage, slug, parts) {
   if (parts.length > listed.length) row(make("th", { scope: "row", say: ["explain.rest", { n: parts.length - listed.length }] }), rest);
   row(make("th", { scope: "row", say: "explain.total" }), logOdds, "sum");
   const head = make("tr", {}, make("th", { scope: "col", say: "explain.words" }), make("th", { scope: "col", say: "explain.adds" }));
-  const caption = make("caption", { say: ["explain.caption", { topic: slug, score: passage.scores[slug] }] });
+  const caption = make("caption", { say: ["explain.caption", { topic: slug, score }] });
   const wide = make("div", { class: "wide", tabindex: 0, role: "group" }, make("table", { class: "contributions" }, caption, make("thead", {}, head), body));
   return label(wide, "explain.table", { topic: slug });
 }

@@ -109,7 +109,7 @@ export class PassageCard {
       return;
     }
     try {
-      const parts = await explain(this.passage, slug);
+      const { parts } = await explain(this.passage, slug);
       if (this.wanted !== slug || this.shown === slug) return;
       this.text.replaceChildren(...shaded(this.passage.text, parts));
       this.shown = slug;
@@ -130,8 +130,9 @@ export class PassageCard {
     await this.shade(slug);
     if (slug === null || this.pinned !== slug) return;
     try {
-      const parts = await explain(this.passage, slug);
-      this.panel.replaceChildren(this.decision(slug), legend(), table(this.passage, slug, parts));
+      const explained = await explain(this.passage, slug);
+      if (this.pinned !== slug) return;
+      this.panel.replaceChildren(this.decision(slug), ...this.otherVersion(explained), legend(), table(slug, explained));
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       this.panel.replaceChildren(make("p", { class: "error", say: problem.key }));
@@ -146,6 +147,12 @@ export class PassageCard {
     const given = this.passage.topics.includes(slug) ? "explain.given" : "explain.not-given";
     const values = { score: this.passage.scores[slug], threshold: at.threshold, precision: at.precision, recall: at.recall };
     return make("div", {}, about, make("p", { class: "soft", say: [at.precision === undefined ? `${given}-bare` : given, values] }));
+  }
+
+  /** Says so when another version explains than the one that read the passage. */
+  otherVersion({ version }) {
+    const { version: read } = this.passage;
+    return version === read ? [] : [make("p", { class: "note", say: ["explain.other-version", { version, read }] })];
   }
 
   /** Lists the probability of every topic. */
