@@ -1,6 +1,6 @@
 // Calls to the service. What goes wrong becomes a Problem, which the page can put in words.
 
-import { words } from "./words.js";
+import { say, words } from "./words.js";
 
 const KEY = "vigie-key";
 const TRIES = 4;
@@ -33,10 +33,41 @@ export class Problem extends Error {
   }
 }
 
+let keyHere = "";
+
 export const key = {
-  get: () => sessionStorage.getItem(KEY) ?? "",
-  set: (value) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY)),
+  get() {
+    try {
+      return sessionStorage.getItem(KEY) ?? "";
+    } catch {
+      return keyHere;
+    }
+  },
+  set(value) {
+    keyHere = value;
+    try {
+      if (value) sessionStorage.setItem(KEY, value);
+      else sessionStorage.removeItem(KEY);
+    } catch {
+      // Storage is closed to us: the key holds until the page is left.
+    }
+  },
 };
+
+/** Does a view's work; a problem is said in the view's place for errors, and returned. */
+export async function attempt(root, work) {
+  const error = root.querySelector(".error");
+  try {
+    await work();
+    error.hidden = true;
+    return null;
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    error.hidden = false;
+    say(error, problem.key);
+    return problem;
+  }
+}
 
 /** Asks the service; the answer's JSON, or null where there is none. `wait` tries again while the service is busy. */
 export async function ask(path, { method = "GET", body, signal, keepalive = false, wait = false, raw = false } = {}) {
@@ -55,22 +86,24 @@ async function askOnce(path, { method, body, signal, keepalive, raw }) {
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
-  let answer;
+  let problem;
   try {
-    answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal, keepalive });
+    const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal, keepalive });
+    if (answer.ok) return raw ? await answer.blob() : answer.status === 204 ? null : await answer.json();
+    problem = await problemOf(answer);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, "unreachable", String(error.message));
+    problem = new Problem(0, "unreachable", String(error.message));
   }
-  if (answer.ok) return raw ? answer.blob() : answer.status === 204 ? null : answer.json();
-  throw await problemOf(answer);
+  throw problem;
 }
 
 async function problemOf(answer) {
   let problem = {};
   try {
     problem = await answer.json();
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     // Something in between answered, and not with a problem document.
   }
   const type = String(problem.type ?? "").replace("urn:vigie:problem:", "");

@@ -1,7 +1,8 @@
 // The page's words in the reader's language, switched in place: each element carries the key of what it says.
 
 let language = document.documentElement.lang;
-let dictionary = {};
+// Until a language is loaded, the words that the service put on the page.
+let dictionary = Object.fromEntries([...document.querySelectorAll("[data-w]")].map((e) => [e.dataset.w, e.textContent]));
 let nameOf = (slug) => slug;
 
 export const currentLanguage = () => language;
@@ -11,10 +12,15 @@ export function setNames(name) {
   nameOf = name;
 }
 
-/** Loads a language and says everything on the page in it. */
+/** Loads a language and says everything on the page in it; what cannot be loaded leaves the words as they are. */
 export async function speak(wanted) {
-  const answer = await fetch(new URL(`words/${wanted}.json`, import.meta.url));
-  dictionary = await answer.json();
+  try {
+    const answer = await fetch(new URL(`words/${wanted}.json`, import.meta.url));
+    if (!answer.ok) return;
+    dictionary = await answer.json();
+  } catch {
+    return;
+  }
   language = wanted;
   document.documentElement.lang = wanted;
   translate(document);
@@ -36,6 +42,16 @@ export function words(key, values = {}) {
     if (value?.share !== undefined) return percent(value.share);
     return typeof value === "number" ? numeral(value) : String(value);
   });
+}
+
+/** The words for a language that texts are in, by its code; `all` is all of them. */
+export function languageWords(code) {
+  return [`language.${["all", "en", "fr"].includes(code) ? code : "other"}`, { code }];
+}
+
+/** A text without accents and capitals, to search in. */
+export function plain(text) {
+  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().trim();
 }
 
 /** A number as the language writes it. */
