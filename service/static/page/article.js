@@ -1,12 +1,14 @@
 // An article in parts: lines are sent some at a time, and what was answered for a line is kept, so that typing asks for the changed line alone.
 
 import { ask } from "./api.js";
+import * as catalogue from "./catalogue.js";
 import { codePointOffsets } from "./elements.js";
 
 const FIRST_CHARACTERS = 1500;
 const MOST_CHARACTERS = 24_000;
 const MOST_LINES = 200;
 const MOST_KEPT = 4000;
+const ROUNDS = 3;
 const LETTERS = /\p{L}[^]*\p{L}/u;
 
 export class ArticleReader {
@@ -25,14 +27,16 @@ export class ArticleReader {
     return this.kept.get(`${point}\n${line}`);
   }
 
-  /** Asks for the lines that are not known yet, part by part; calls `answered` after each part. */
+  /** Asks for the lines that are not known yet, part by part; calls `answered` after each part.
+   *
+   * Another version's answer starts it again, twice at most: where versions take turns, the last round keeps what each of them says. */
   async read(lines, point, signal, answered) {
     const wanted = [...new Set(lines)];
     const unknown = () => wanted.filter((line) => !this.passages(line, point));
-    for (let missing = unknown(); missing.length; missing = unknown()) {
-      for (const part of parts(missing)) {
-        const body = { text: part.join("\n"), operating_point: point };
-        this.keep(await ask("v1/articles", { method: "POST", body, signal, wait: true }), part, point);
+    for (let round = 1; round <= ROUNDS; round += 1) {
+      for (const part of parts(unknown())) {
+        const answer = await this.ask({ text: part.join("\n"), operating_point: point }, signal);
+        this.keep(answer, part, point, round === ROUNDS);
         answered();
       }
     }
@@ -46,14 +50,21 @@ export class ArticleReader {
 
   /** Cleans a page of HTML; its text, with what was answered for its lines kept. */
   async clean(html, point, signal) {
-    const answer = await ask("v1/articles", { method: "POST", body: { html: html.toWellFormed(), operating_point: point }, signal, wait: true });
+    const answer = await this.ask({ html: html.toWellFormed(), operating_point: point }, signal);
     this.keep(answer, ArticleReader.lines(answer.text), point);
     return answer.text;
   }
 
-  keep(answer, lines, point) {
+  async ask(body, signal) {
+    const answer = await ask("v1/articles", { method: "POST", body, signal, wait: true });
+    await catalogue.follow(answer.model.version);
+    signal.throwIfAborted();
+    return answer;
+  }
+
+  keep(answer, lines, point, mixes = false) {
     // Another version went live meanwhile: one version answers for all that is shown.
-    if (this.model && this.model.version !== answer.model.version) this.kept.clear();
+    if (!mixes && this.model && this.model.version !== answer.model.version) this.kept.clear();
     this.model = answer.model;
     const places = codePointOffsets(answer.text);
     const byLine = new Map(lines.map((line) => [line, []]));

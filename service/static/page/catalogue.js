@@ -1,10 +1,11 @@
-// The topics that the live model knows, asked for once and kept while the same version answers.
+// The topics that the live model knows, kept while the same version answers.
 
 import { ask } from "./api.js";
 import { currentLanguage, setNames } from "./words.js";
 
 const POINTS = ["recall", "balanced", "precision"];
 let asked = null;
+let version = null;
 let bySlug = new Map();
 let answer = { topics: [], crosswalk: { standards: {} } };
 
@@ -30,6 +31,13 @@ export function load() {
 /** Forgets what was loaded: another key, or another version. */
 export function forget() {
   asked = null;
+}
+
+/** Loads the topics of the version that answers: they do not name theirs, so they are asked for again once it is another or first known. */
+export function follow(answering) {
+  if (version !== answering) forget();
+  version = answering;
+  return load();
 }
 
 export const topics = () => answer.topics;

@@ -1,10 +1,10 @@
 // The model card and the registry: what answers, since when, how well, and what else there is.
 
-import { Problem, ask, key } from "./api.js";
+import { ask, attempt, key } from "./api.js";
 import * as catalogue from "./catalogue.js";
 import { growth, tradeoff } from "./charts.js";
 import { button, make } from "./elements.js";
-import { label, say, sayMoment, sayNumber, sayTopic } from "./words.js";
+import { label, languageWords, say, sayMoment, sayNumber, sayTopic } from "./words.js";
 
 const FIGURES = ["micro_f1", "macro_f1", "precision", "recall", "map", "false_topic_rate", "ece"];
 const FOREMOST = ["precision", "recall", "micro_f1", "false_topic_rate"];
@@ -19,17 +19,12 @@ export class View {
   }
 
   async open() {
-    const error = this.root.querySelector(".error");
-    error.hidden = true;
-    try {
-      const [model, models] = await Promise.all([ask("v1/model", { wait: true }), ask("v1/models", { wait: true }), catalogue.load()]);
+    await attempt(this.root, async () => {
+      const [model, models] = await Promise.all([ask("v1/model", { wait: true }), ask("v1/models", { wait: true })]);
+      await catalogue.follow(model.version);
       this.found = { model, models };
       this.show();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      error.hidden = false;
-      say(error, problem.key);
-    }
+    });
   }
 
   show() {
@@ -67,7 +62,7 @@ export class View {
 function languages({ per_language: parts, ...all }) {
   const heads = [make("th", { scope: "col", say: "figure.language" }), ...FIGURES.map((name) => make("th", { scope: "col", say: `figure.${name}` })), make("th", { scope: "col", say: "figure.n" })];
   const row = (name, figures) =>
-    make("tr", {}, make("th", { scope: "row", say: `language.${name}` }), ...FIGURES.map((figure) => sayNumber(make("td"), figures[figure], 3)), sayNumber(make("td"), figures.n));
+    make("tr", {}, make("th", { scope: "row", say: languageWords(name) }), ...FIGURES.map((figure) => sayNumber(make("td"), figures[figure], 3)), sayNumber(make("td"), figures.n));
   const rows = [row("all", all), ...Object.entries(parts).map(([name, figures]) => row(name, figures))];
   return make("section", {}, make("h2", { say: "model.figures" }), make("p", { class: "soft", say: "model.held-out" }), wide("model.figures", make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows))));
 }
@@ -102,7 +97,7 @@ function data({ training, taxonomy }) {
     ["data.passages", sayNumber(make("dd"), training.passages)],
     ["data.events", sayNumber(make("dd"), training.events)],
     ["data.without", sayNumber(make("dd"), training.without_topic ?? 0)],
-    ...Object.entries(training.per_language ?? {}).map(([name, n]) => [`language.${name}`, sayNumber(make("dd"), n)]),
+    ...Object.entries(training.per_language ?? {}).map(([name, n]) => [languageWords(name), sayNumber(make("dd"), n)]),
     ["data.taxonomy", make("dd", {}, `${taxonomy.name} ${taxonomy.version}`)],
     ["data.digest", make("dd", {}, make("code", {}, String(training.data_sha256 ?? "").slice(0, 16)))],
   ];
