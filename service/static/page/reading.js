@@ -96,18 +96,25 @@ export class Reading {
 
   /** Takes what looks like the source of a page: cleaned, with a way back to the source. */
   async takeHtml(html) {
+    clearTimeout(this.timer);
     const signal = this.begin();
     this.text.value = "";
     say(this.status, "read.cleaning");
+    // What was chosen or typed meanwhile is what the reader wants.
+    const isOver = () => signal.aborted || this.text.value;
+    let text;
     try {
-      const text = await this.reader.clean(html, this.operatingPoint, signal);
-      await this.take(text);
-      const back = button("small", "read.keep-source", () => this.take(html));
-      this.notice.replaceChildren(make("span", { say: "read.cleaned" }), " ", back);
+      text = await this.reader.clean(html, this.operatingPoint, signal);
     } catch (problem) {
+      if (isOver()) return;
       this.text.value = html;
       this.failed(problem);
+      return;
     }
+    if (isOver()) return;
+    this.take(text);
+    const back = button("small", "read.keep-source", () => this.take(html));
+    this.notice.replaceChildren(make("span", { say: "read.cleaned" }), " ", back);
   }
 
   acceptDrops(area) {
@@ -127,7 +134,7 @@ export class Reading {
 
   pointChanged() {
     this.describePoint();
-    this.later();
+    if (this.text.value) this.later(); // An empty box may wait for a page that is being cleaned.
   }
 
   /** Says what the operating point buys, over all topics. */
@@ -150,7 +157,7 @@ export class Reading {
   tooLong(text) {
     const isLong = text.length > this.mostCharacters;
     this.error.hidden = !isLong;
-    if (isLong) say(this.error, "read.too-long", { most: this.mostCharacters, count: text.length });
+    if (isLong) this.error.replaceChildren(make("span", { say: ["read.too-long", { most: this.mostCharacters, count: text.length }] }));
     return isLong;
   }
 
@@ -175,6 +182,7 @@ export class Reading {
       await catalogue.load();
       this.describePoint();
       await this.reader.read(lines, point, signal, show);
+      this.describePoint();
       show();
       this.setBusy(false);
     } catch (problem) {
@@ -186,9 +194,8 @@ export class Reading {
     if (problem.name === "AbortError") return;
     if (!(problem instanceof Problem)) throw problem;
     this.error.hidden = false;
-    say(this.error, problem.key);
+    this.error.replaceChildren(make("span", { say: problem.key }), " ", problem.detail, " ", button("small", "read.again", () => this.read()));
     this.root.querySelector("#found").hidden = !this.list.children.length;
-    this.error.append(" ", problem.detail, " ", button("small", "read.again", () => this.read()));
     this.status.textContent = "";
     this.progress.hidden = true;
     this.setBusy(false);
@@ -212,7 +219,7 @@ export class Reading {
     this.progress.value = answered;
     if (!lines.length) this.status.textContent = "";
     else if (answered < lines.length) say(this.status, "read.progress", { answered, n: lines.length });
-    else say(this.status, "read.done", { n: own.length });
+    else say(this.status, new Set(own.map(({ version }) => version)).size > 1 ? "read.differ" : "read.done", { n: own.length });
     this.showTopics(articleTopics(own), own.length && answered === lines.length);
     this.showPassages(passages, point);
   }
