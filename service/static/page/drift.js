@@ -1,10 +1,10 @@
 // Drift: recent traffic beside the training data, in small charts over the last hour.
 
-import { Problem, ask } from "./api.js";
+import { ask, attempt } from "./api.js";
 import * as catalogue from "./catalogue.js";
 import { columns, sparkline } from "./charts.js";
 import { button, make } from "./elements.js";
-import { label, say, sayShare, sayTopic, words } from "./words.js";
+import { label, languageWords, say, sayShare, sayTopic, words } from "./words.js";
 
 const EVERY_MILLISECONDS = 15_000;
 const FEWEST = 100;
@@ -25,27 +25,24 @@ export class View {
   }
 
   async load() {
-    const error = this.root.querySelector(".error");
-    try {
-      const [found] = await Promise.all([ask("v1/drift", { wait: true }), catalogue.load()]);
-      error.hidden = true;
-      this.found = found;
+    const problem = await attempt(this.root, async () => {
+      [this.found] = await Promise.all([ask("v1/drift", { wait: true }), catalogue.load()]);
       this.show();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      error.hidden = false;
-      say(error, problem.key);
-    }
+    });
+    // Without a key each try would ask for one again.
+    if (problem?.status === 401) clearInterval(this.timer);
   }
 
   show() {
     const { passages, languages, history, step_seconds: step } = this.found;
     say(this.status, "drift.status", { n: passages, minutes: (history.length * step) / 60 });
     this.root.querySelector("#drift-empty").hidden = passages > 0;
-    const open = new Set([...this.charts.querySelectorAll("[aria-expanded=true]")].map((more) => more.dataset.language));
+    const open = new Set([...this.charts.querySelectorAll("[aria-expanded=true]")].map((more) => more.dataset.of));
+    const focused = this.charts.contains(document.activeElement) ? document.activeElement.dataset.of : undefined;
     const listed = Object.entries(languages).filter(([, entry]) => entry.passages);
     const sections = listed.map(([language, entry]) => section(language, entry, history, open.has(language)));
     this.charts.replaceChildren(...(passages ? [volume(history)] : []), ...sections);
+    if (focused) this.charts.querySelector(`[data-of="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 }
 
@@ -68,13 +65,13 @@ function section(language, entry, history, isOpen) {
     return chart(sayTopic(make("h4"), slug), values, rates, entry.passages);
   });
   const few = entry.passages < FEWEST ? make("p", { class: "note", say: ["drift.few", { n: entry.passages }] }) : "";
-  const head = make("h2", { say: [`language.${["fr", "en"].includes(language) ? language : "other"}`, { code: language }] });
+  const head = make("h2", { say: languageWords(language) });
   const rest = make("div", { class: "small-charts", hidden: !isOpen }, ...charts.slice(6));
   const more = button("small quiet", ["drift.more", { n: Math.max(charts.length - 6, 0) }], () => {
     rest.hidden = !rest.hidden;
     more.setAttribute("aria-expanded", String(!rest.hidden));
   }, { "aria-expanded": String(isOpen) });
-  more.dataset.language = language;
+  more.dataset.of = language;
   return make(
     "section",
     { class: "card" },
