@@ -3,7 +3,7 @@
 import * as catalogue from "./catalogue.js";
 import { button, make } from "./elements.js";
 import { Sending } from "./sending.js";
-import { label, say, words } from "./words.js";
+import { label, plain, say, words } from "./words.js";
 
 let combos = 0;
 
@@ -98,9 +98,10 @@ export class Correction {
     this.wanted = new Set(passage.topics);
     this.isOpenAlways = open;
     this.history = [];
+    this.isKept = false;
     this.state = "open"; // or waiting, sending, kept, failed
     this.box = new TopicBox((slug) => this.wanted.has(slug), (slug) => this.change(slug, true));
-    this.status = make("span", { class: "outcome", role: "status" });
+    this.status = make("span", { class: "outcome", role: "status", tabindex: -1 });
     this.editor = make("div", { class: "editor", hidden: !open }, this.box.element);
     this.confirm = button(open ? "small primary" : "small", "correct.confirm", () => this.send());
     this.toggle = button("small", "correct.open", () => this.setOpen(this.editor.hidden), { "aria-expanded": String(open) });
@@ -161,7 +162,7 @@ export class Correction {
       say(this.status, more.key ?? "problem.other");
       this.status.title = more.message;
     }
-    if (state === "kept") this.history = [];
+    if (state === "kept") Object.assign(this, { history: [], given: new Set(this.wanted), isKept: true });
     this.refresh();
     if (state === "undone") this.confirm.focus();
     if (state === "kept") this.done(more);
@@ -170,13 +171,15 @@ export class Correction {
   refresh() {
     const isLocked = ["waiting", "sending"].includes(this.state);
     const wasOnUndo = document.activeElement === this.undo;
-    for (const control of [this.confirm, this.toggle, this.box.input]) control.disabled = isLocked;
+    for (const control of [this.toggle, this.box.input]) control.disabled = isLocked;
+    // What is kept is not sent again until something changes.
+    this.confirm.disabled = isLocked || (this.isKept && !this.isChanged);
     this.undo.disabled = !(this.state === "waiting" || (!isLocked && this.history.length));
     this.confirm.classList.toggle("primary", this.isOpenAlways || this.isChanged);
     this.element.dataset.state = this.state;
     say(this.confirm, this.isChanged ? "correct.send" : "correct.confirm");
     // What cannot be pressed is not shown, so focus may not stay on it.
-    if (wasOnUndo && this.undo.disabled) this.confirm.focus();
+    if (wasOnUndo && this.undo.disabled) (this.confirm.disabled ? this.status : this.confirm).focus();
     this.show(this, !this.editor.hidden && !isLocked);
   }
 }
@@ -190,8 +193,4 @@ export function chipButton(correction, slug) {
   };
   const element = make("button", { type: "button", class: "on-chip", on: { click: act } }, isIn ? "×" : "↺");
   return label(element, isIn ? "correct.remove" : "correct.put-back", { topic: slug });
-}
-
-function plain(text) {
-  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().trim();
 }

@@ -1,9 +1,9 @@
 // The topics: what each is, which codes it is about, when it is given and how well that goes.
 
-import { Problem } from "./api.js";
+import { attempt } from "./api.js";
 import * as catalogue from "./catalogue.js";
 import { bar, make } from "./elements.js";
-import { say, sayNumber, sayTopic } from "./words.js";
+import { plain, say, sayNumber, sayTopic } from "./words.js";
 
 const GROUPS = ["legal", "action", "content", "other"];
 
@@ -17,16 +17,10 @@ export class View {
   }
 
   async open() {
-    const error = this.root.querySelector(".error");
-    error.hidden = true;
-    try {
+    await attempt(this.root, async () => {
       await catalogue.load();
       this.show();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      error.hidden = false;
-      say(error, problem.key);
-    }
+    });
   }
 
   show() {
@@ -40,8 +34,7 @@ export class View {
   }
 
   filter() {
-    const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
-    const wanted = plain(this.search.value.trim());
+    const wanted = plain(this.search.value);
     let n = 0;
     for (const item of this.list.querySelectorAll(".cards > li")) {
       item.hidden = !plain(item.textContent).includes(wanted);
