@@ -43,8 +43,7 @@ export class View {
     if (!(problem instanceof Problem)) throw problem;
     this.status.textContent = "";
     this.error.hidden = false;
-    say(this.error, problem.key);
-    this.error.append(" ", problem.detail);
+    this.error.replaceChildren(make("span", { say: problem.key }), " ", problem.detail);
   }
 
   item(waiting) {
