@@ -11,6 +11,7 @@ const LOADED = { review: "./review.js", topics: "./topics.js", model: "./model.j
 const page = document.documentElement;
 const { feedback, keys, mostCharacters } = page.dataset;
 const opened = new Map();
+let shown = "read";
 
 function stored(name) {
   try {
@@ -29,6 +30,7 @@ function store(name, value) {
 }
 
 async function open(name, moved) {
+  shown = name;
   for (const view of VIEWS) document.querySelector(`#view-${view}`).hidden = view !== name;
   for (const link of document.querySelectorAll("[data-view]")) {
     if (link.dataset.view === name) link.setAttribute("aria-current", "page");
@@ -41,18 +43,20 @@ async function open(name, moved) {
     root.querySelector("h1").focus({ preventScroll: true });
   }
   if (!LOADED[name]) return;
-  if (!opened.has(name)) {
-    const { View } = await import(LOADED[name]);
-    opened.set(name, new View(root, { feedback: feedback === "on", keys: keys === "on" }));
-  }
-  await opened.get(name).open();
+  if (!opened.has(name)) opened.set(name, load(name, root));
+  await (await opened.get(name)).open();
+}
+
+async function load(name, root) {
+  const { View } = await import(LOADED[name]);
+  return new View(root, { feedback: feedback === "on", keys: keys === "on" });
 }
 
 function entitle(name) {
   document.title = `${words(`nav.${name}`)} · Vigie`;
 }
 
-const viewNow = () => (VIEWS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "read");
+const viewAsked = () => location.hash.slice(1) || "read";
 
 function setUpLanguage() {
   const mark = () => {
@@ -65,7 +69,7 @@ function setUpLanguage() {
       await speak(choice.dataset.language);
       store("vigie-language", choice.dataset.language);
       mark();
-      entitle(viewNow());
+      entitle(shown);
     });
   }
   mark();
@@ -114,8 +118,8 @@ function showCounts() {
   say(element, "counts", counts);
 }
 
-const wanted = new URLSearchParams(location.search).get("lang") ?? stored("vigie-language") ?? currentLanguage();
-await speak(["en", "fr"].includes(wanted) ? wanted : "en");
+const wanted = [new URLSearchParams(location.search).get("lang"), stored("vigie-language"), currentLanguage()];
+await speak(wanted.find((language) => ["en", "fr"].includes(language)));
 setUpLanguage();
 setUpTheme();
 const reading = new Reading(document.querySelector("#view-read"), { feedback: feedback === "on", mostCharacters: Number(mostCharacters) });
@@ -124,10 +128,13 @@ document.addEventListener("vigie:counts", showCounts);
 setUpKey(() => {
   reading.later();
   catalogue.load().then(() => reading.describePoint(), () => {});
-  opened.get(viewNow())?.open();
+  opened.get(shown)?.then((view) => view.open());
 });
-window.addEventListener("hashchange", () => open(viewNow(), true));
-open(viewNow(), false);
+window.addEventListener("hashchange", () => {
+  if (VIEWS.includes(viewAsked())) open(viewAsked(), true);
+  else document.querySelector("#main").focus();
+});
+open(VIEWS.includes(viewAsked()) ? viewAsked() : "read", false);
 catalogue.load().then(
   () => reading.describePoint(),
   (problem) => reading.failed(problem),
