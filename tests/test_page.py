@@ -323,6 +323,42 @@ def test_for_and_against_differ_without_colour(visit):
     assert any(re.search(r"\w+\. Pour\s: .+\. Contre\s: .+\.", text) for text in spoken)
 
 
+def altered(alter, done=None):
+    """Answers as the service does, with its JSON altered; `done` is told of each answer."""
+
+    def handle(route):
+        answer = route.fetch()
+        content = answer.json()
+        alter(content)
+        route.fulfill(response=answer, json=content)
+        if done is not None:
+            done.append(content)
+
+    return handle
+
+
+def test_another_version_explains_with_its_own_probability_and_is_asked_once(visit):
+    v = visit()
+    page = v.open()
+
+    def other(answer):
+        answer["model"]["version"] = "v-other"
+        (result,) = answer["results"]
+        result["scores"] = dict.fromkeys(result["scores"], 0.25)
+
+    page.route("**/v1/classify", altered(other))
+    v.example()
+    v.asked.clear()
+    page.locator("#passages .chip").first.click()  # hover, focus and click
+    page.wait_for_selector(".contributions")
+    rows = [number(text) for text in page.locator(".contributions td").all_inner_texts()]
+    assert rows[-1] == pytest.approx(math.log(0.25 / 0.75), abs=0.001)
+    assert sum(rows[:-1]) == pytest.approx(rows[-1], abs=0.01)
+    assert "0.25" in page.inner_text(".contributions caption")
+    assert page.inner_text(".panel:visible .note").startswith("Version v-other explains here")
+    assert len([request for request in v.asked if "classify" in request.url]) == 1
+
+
 @pytest.mark.parametrize("language", sorted(WORDS))
 def test_reasons_for_review_stand_there_in_words(visit, language):
     v = visit(language)
@@ -458,6 +494,44 @@ def test_a_web_page_is_cleaned_and_can_be_read_as_it_is(visit, way, tmp_path):
     assert page.evaluate("window.harmed") is None
 
 
+def test_what_is_chosen_while_a_page_is_cleaned_stands(visit):
+    v = visit()
+    page = v.open()
+    held = []
+    page.route(
+        "**/v1/articles",
+        lambda route: (
+            held.append(route) if "html" in route.request.post_data_json else route.continue_()
+        ),
+    )
+    paste(page, HTML)
+    wait_for(lambda: pumped(page) and held, "the page to be cleaned")
+    v.example()
+    text = page.input_value("#text")
+    with suppress(Error):  # given up by the page
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    assert page.input_value("#text") == text
+    assert not page.locator("#notice button").count()
+
+
+def test_a_page_pasted_right_after_typing_is_cleaned(visit):
+    v = visit()
+    page = v.open()
+    page.evaluate(
+        """() => {
+            const box = document.querySelector("#text");
+            box.value = "typed";
+            box.dispatchEvent(new Event("input"));
+            box.select();
+        }"""
+    )
+    page.route("**/v1/articles", lambda route: (time.sleep(0.4), route.continue_()))
+    paste(page, HTML)
+    page.wait_for_selector("#notice button")
+    assert page.input_value("#text").startswith("The court and the app")
+
+
 @pytest.mark.parametrize("way", ["paste", "drop", "type"])
 def test_text_is_read_however_it_comes(visit, way):
     v = visit()
@@ -515,6 +589,38 @@ def pumped(page) -> bool:
     """Lets the browser's events come in."""
     page.wait_for_timeout(20)
     return True
+
+
+def test_versions_that_take_turns_are_asked_thrice_at_most_and_said_to_differ(visit):
+    v = visit()
+    page = v.open()
+    answered = []
+
+    def take_turns(answer):
+        answer["model"]["version"] = f"v-{len(answered) % 2}"
+
+    page.route("**/v1/articles", altered(take_turns, answered))
+    v.read(LONG)
+    assert len(answered) < 30
+    assert page.locator(".passage").count() == 120
+    assert page.inner_text("#reading-status") == v.say("read.differ", n=120)
+
+
+def test_the_topics_are_those_of_the_version_that_answers(visit):
+    v = visit()
+    page = v.open()
+    v.read("The court ordered the app to restore the account.")
+
+    def rename(answer):
+        for topic in answer["topics"]:
+            topic["name"]["en"] = f"New {topic['slug']}"
+
+    page.route("**/v1/topics", altered(rename))
+    page.route("**/v1/articles", altered(lambda answer: answer["model"].update(version="v-new")))
+    v.read("The judge ruled in the lawsuit against the platform, and its users will appeal.")
+    names = page.locator("#article-topics .name").all_inner_texts()
+    assert names
+    assert all(name.startswith("New ") for name in names)
 
 
 def test_typing_asks_for_the_changed_paragraph_alone(visit):
@@ -636,6 +742,10 @@ def test_what_goes_wrong_is_said_and_can_be_tried_again(visit, language):
     page.wait_for_selector("#reading-error:not([hidden])")
     assert page.inner_text("#reading-error").startswith(v.say("problem.0"))
     v.keep("error")
+    other = "en" if language == "fr" else "fr"
+    page.click(f'[data-language="{other}"]')
+    page.wait_for_selector(f"html[lang={other}]")
+    assert page.inner_text("#reading-error").startswith(WORDS[other]["problem.0"])
     page.unroute("**/v1/articles")
     page.click("#reading-error button")
     page.wait_for_selector(".passage")
@@ -651,6 +761,15 @@ def test_a_service_without_a_model_is_said_so(visit):
     page = v.open()
     page.wait_for_selector("#reading-error:not([hidden])")
     assert "no model is loaded" in page.inner_text("#reading-error")
+
+
+def test_an_answer_that_breaks_off_is_said_so(visit):
+    v = visit()
+    page = v.open()
+    page.route("**/v1/articles", lambda route: route.fulfill(status=200, body='{"model": '))
+    page.fill("#text", "The court ordered the app to restore the account.")
+    page.wait_for_selector("#reading-error:not([hidden])")
+    assert page.inner_text("#reading-error").startswith(v.say("problem.0"))
 
 
 def test_a_busy_service_is_asked_again(visit):
@@ -732,9 +851,12 @@ def test_a_passage_is_confirmed(keyed_visit):
     text = "The court in Leeds ordered the app to restore the account of the seller."
     page.fill("#text", text)
     page.clock.run_for(1000)
-    page.get_by_role("button", name="Confirm").click()
+    confirm = page.get_by_role("button", name="Confirm")
+    confirm.click()
     page.clock.run_for(9000)
     page.wait_for_selector('.correction[data-state="kept"]')
+    assert confirm.is_hidden()
+    assert page.evaluate("document.activeElement.className") == "outcome"
     (kept,) = [entry for entry in v.feedback() if entry["text"] == text]
     assert kept["kind"] == "confirmation"
 
@@ -838,6 +960,31 @@ def test_a_key_is_asked_for_and_kept_for_this_tab_alone(keyed_visit, keyed):
     assert page.evaluate("Object.keys(sessionStorage)") == []
 
 
+def test_a_key_holds_where_storage_is_blocked(keyed_visit, keyed):
+    v = keyed_visit(key=None)
+    v.context.add_init_script(
+        "Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('', 'SecurityError'); } })"
+    )
+    page = v.open()
+    page.wait_for_selector("#key-dialog[open]")
+    page.fill("#key", keyed.key)
+    page.click("#key-keep")
+    v.read("The court in Derby ordered the app to restore the account of the seller.")
+    assert page.locator(".passage").count() == 1
+
+
+def test_whoever_gives_no_key_is_not_asked_again_and_again(keyed_visit):
+    v = keyed_visit(key=None)
+    page = v.page
+    page.clock.install()
+    v.open("drift")
+    page.wait_for_selector("#view-drift .error:not([hidden])")
+    page.click("#key-cancel")
+    page.clock.run_for(60_000)
+    page.wait_for_timeout(200)
+    assert not page.evaluate("document.querySelector('#key-dialog').open")
+
+
 # Looking
 
 
@@ -917,7 +1064,61 @@ def test_drift_is_charted_over_time(visit, language, width):
     v.keep("drift")
 
 
+def test_focus_stays_where_it_is_when_the_charts_are_drawn_anew(visit):
+    v = visit()
+    v.ask("POST", "/v1/articles", {"text": example_articles()[0]["text"]})
+    page = v.page
+    page.clock.install()
+    v.open("drift")
+    more = page.locator("[data-of]").first
+    more.focus()
+    page.evaluate("window.drawn = document.querySelector('[data-of]')")
+    page.clock.run_for(16_000)
+    v.until("!window.drawn.isConnected")
+    assert more.evaluate("b => b === document.activeElement")
+
+
+def test_languages_without_a_name_go_by_their_code(visit):
+    v = visit()
+
+    def add(model):
+        model["metrics"]["per_language"]["oc"] = model["metrics"]["per_language"]["fr"]
+
+    v.page.route("**/v1/model", altered(add))
+    page = v.open("model")
+    page.wait_for_selector("#card")
+    page.get_by_role("rowheader", name="Other language (oc)").wait_for()
+
+
 # The frame
+
+
+def test_the_skip_link_leads_to_the_content_of_the_view(visit):
+    v = visit()
+    page = v.open("topics")
+    page.wait_for_selector(".cards .card")
+    page.locator(".skip").press("Enter")
+    v.until("document.activeElement.id === 'main'")
+    page.wait_for_timeout(100)
+    assert page.is_visible("#view-topics")
+    assert page.is_hidden("#view-read")
+
+
+def test_a_language_that_the_page_does_not_speak_leaves_the_one_it_has(visit):
+    v = visit("fr")
+    v.page.goto(f"{v.address}?lang=de")
+    v.page.wait_for_selector("html[data-ready]")
+    assert v.page.inner_text("h1:visible") == v.say("read.title")
+
+
+def test_words_that_cannot_be_loaded_leave_those_of_the_service(visit):
+    v = visit("fr")
+    v.page.route("**/words/*.json", lambda route: route.abort())
+    page = v.open()
+    assert page.inner_text("h1:visible") == v.say("read.title")
+    page.click('[data-example="forum-clairval"]')
+    page.wait_for_selector("#passages .chip")
+    page.close()
 
 
 def test_the_language_is_switched_in_place_and_remembered(visit):

@@ -43,7 +43,11 @@ async function open(name, moved) {
     root.querySelector("h1").focus({ preventScroll: true });
   }
   if (!LOADED[name]) return;
-  if (!opened.has(name)) opened.set(name, load(name, root));
+  if (!opened.has(name)) {
+    const loading = load(name, root);
+    opened.set(name, loading);
+    loading.catch(() => opened.delete(name));
+  }
   await (await opened.get(name)).open();
 }
 
