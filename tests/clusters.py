@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import random
 import signal
@@ -12,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,10 +117,6 @@ class Cluster:
             process.wait()
         self.proxy.close()
         self._log.close()
-        with warnings.catch_warnings():
-            # A client whose connection is cut while it connects again leaves its socket to the garbage collector.
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
 
 
 def free_port():
