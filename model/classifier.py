@@ -80,7 +80,8 @@ class _OperatingPoint:
 class Classifier:
     """Classifies passages; load one with `Classifier.load`.
 
-    Safe to share between threads: after loading, nothing but the cache of words changes, under a lock.
+    Safe to share between threads: after loading, nothing changes but the cache of words, under a lock, and
+    the places of triangles, of which each is written whole.
     """
 
     def __init__(
@@ -152,7 +153,7 @@ class Classifier:
         return first.followed_by(others)
 
     def _predict_one(self, reading: _Reading, point: _OperatingPoint) -> Prediction:
-        """As `_decide_many`, for one text; for so little, Python is quicker than arrays."""
+        """As `_decide_many`, for one text at a fraction of the cost."""
         arrays, numbers, n_words = reading.met.arrays, reading.numbers, len(reading.texts[0])
         log_odds = self._log_odds(reading)[0]
         probabilities = sigmoid(log_odds)

@@ -20,7 +20,7 @@ WEIGHT_STEPS = 2.0**24
 
 _SHORTEST = 1e-6
 _HALF = np.uint64(32)
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+SPREAD = np.uint64(0x9E3779B97F4A7C15)
 """2**64 over the golden ratio, odd: Knuth's multiplicative hashing, The Art of Computer Programming, volume 3, 6.4."""
 
 
@@ -79,7 +79,7 @@ def _shift(n_keys: int) -> np.uint64:
 
 
 def _buckets(keys: npt.NDArray[np.uint64], shift: np.uint64) -> IntArray:
-    return ((keys * _SPREAD) >> shift).view(np.int64)
+    return ((keys * SPREAD) >> shift).view(np.int64)
 
 
 @dataclass(frozen=True, slots=True)

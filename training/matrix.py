@@ -24,6 +24,7 @@ from sklearn.pipeline import FeatureUnion
 
 from model.errors import PassageError
 from model.lexicon import MOST_CONCEPTS, Lexicon
+from model.tables import SPREAD
 from model.text import word_terms, words
 from training.pipeline import Parameters, make_features
 
@@ -33,7 +34,6 @@ _PARTS_OF_CELLS = 64
 MOST_TERMS = 1 << 18
 """Terms of words; concepts and their pairs come on top."""
 _CHUNK = 5_000
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 _NONE = -1
 
 IntArray = npt.NDArray[np.int64]
@@ -198,7 +198,7 @@ def count(reading: Reading, n_texts: int, lexicon: Lexicon, least: int, most: in
 def _cells(pairs: IntArray) -> IntArray:
     """The counter of each pair."""
     shift = np.uint64(65 - CELLS.bit_length())
-    return ((pairs.astype(np.uint64) * _MIX) >> shift).astype(np.int64)
+    return ((pairs.astype(np.uint64) * SPREAD) >> shift).astype(np.int64)
 
 
 def _least_frequency(singles: IntArray, cells: npt.NDArray[np.int32], least: int, most: int) -> int:

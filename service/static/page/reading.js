@@ -62,8 +62,14 @@ export class Reading {
   }
 
   async takeExample(id) {
-    const answer = await fetch(new URL("examples.json", import.meta.url));
-    const articles = await answer.json();
+    let articles;
+    try {
+      const answer = await fetch(new URL("examples.json", import.meta.url));
+      articles = await answer.json();
+    } catch {
+      this.failed(new Problem(0, "unreachable", ""));
+      return;
+    }
     const { text } = articles.find((article) => article.id === id);
     this.take(text);
     this.text.scrollTop = 0;
