@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import threading
@@ -141,6 +142,7 @@ class ModelSource:
         if self._replaced:
             self._replaced = False
             gc.collect()
+            _give_back()
 
     def _is_refused(self, folder: Path) -> bool:
         refusal = self._refusal
@@ -186,6 +188,13 @@ def load_checked(folder: Path) -> Classifier:
             f"{folder}: self-check failed: reference scores are off by {worst:.2g} in log-odds"
         )
     return classifier
+
+
+def _give_back() -> None:
+    """Gives freed memory back to the system, where the C library can: glibc by itself keeps what lies between other pieces."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _manifest_time(folder: Path) -> int | None:

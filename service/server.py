@@ -6,17 +6,20 @@ at once, since a thread that reads a slow body waits; scoring holds Python's loc
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import shutil
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from service.metrics import FOLDER_VARIABLE, is_alive
+from service.metrics import FOLDER_VARIABLE
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ _SPARE_THREADS = 8
 """Threads beyond all places: they answer probes, and 503 to those who find no place."""
 
 _FOLDER_PREFIX = "vigie-workers-"
+_UNLOCKED_PREFIX = "vigie-starting-"
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 _SWITCH_SECONDS = 0.02
 """Longer than an answer takes to compute, so that a thread finishes it before another takes Python's lock."""
@@ -48,16 +52,12 @@ def serve(settings: Settings) -> None:
         os.environ.pop("VIGIE_MODEL", None)
     # Before the workers start: prometheus_client looks for the folder when it is imported.
     os.environ.pop(FOLDER_VARIABLE, None)
-    shared = _make_shared_folder()
-    if shared is not None:
-        os.environ[FOLDER_VARIABLE] = str(shared)
-    _import_ahead(settings)
-    print(f"Vigie on http://{settings.host}:{settings.port}", file=sys.stderr, flush=True)
-    try:
-        make_server("service.server:create_worker", settings).serve()
-    finally:
+    with _shared_folder() as shared:
         if shared is not None:
-            shutil.rmtree(shared, ignore_errors=True)
+            os.environ[FOLDER_VARIABLE] = str(shared)
+        _import_ahead(settings)
+        print(f"Vigie on http://{settings.host}:{settings.port}", file=sys.stderr, flush=True)
+        make_server("service.server:create_worker", settings).serve()
 
 
 def _import_ahead(settings: Settings) -> None:
@@ -70,22 +70,43 @@ def _import_ahead(settings: Settings) -> None:
         import_module(name)
 
 
-def _make_shared_folder() -> Path | None:
-    """A folder of its own for what workers count together; those of servers that were killed are removed."""
+@contextmanager
+def _shared_folder() -> Iterator[Path | None]:
+    """A folder of its own for what workers count together, locked while they run; those that nobody holds any more are removed.
+
+    A lock, not the number of a process: of two containers that share a disk each may have process number 1.
+    """
     for parent in _temporary_folders():
-        for path in parent.glob(f"{_FOLDER_PREFIX}*"):
-            process = path.name.removeprefix(_FOLDER_PREFIX).partition("-")[0]
-            if process == str(os.getpid()) or (process.isdecimal() and not is_alive(int(process))):
-                shutil.rmtree(path, ignore_errors=True)
+        for left in parent.glob(f"{_FOLDER_PREFIX}*"):
+            with suppress(OSError), _held(left):
+                shutil.rmtree(left, ignore_errors=True)
         try:
-            return Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-", dir=parent))
+            new = Path(tempfile.mkdtemp(prefix=_UNLOCKED_PREFIX, dir=parent))
         except OSError:
             continue
+        with _held(new):
+            shared = new.rename(parent / new.name.replace(_UNLOCKED_PREFIX, _FOLDER_PREFIX))
+            try:
+                yield shared
+            finally:
+                shutil.rmtree(shared, ignore_errors=True)
+        return
     print(
         "warning: no folder can be written for what workers count together; each counts by itself",
         file=sys.stderr,
     )
-    return None
+    yield None
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """A lock on a folder, which processes forked meanwhile hold as well; BlockingIOError where somebody has it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _temporary_folders() -> list[Path]:

@@ -134,16 +134,22 @@ def _answers(total) -> bool:
 
 def test_the_shared_folder_is_gone_when_the_server_ends(version, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    of_a_killed_server = tmp_path / "vigie-workers-4194305-x"
-    of_a_running_one = tmp_path / f"vigie-workers-{os.getpid()}-x"
+    of_a_killed_server = tmp_path / "vigie-workers-left"
     of_a_killed_server.mkdir()
-    of_a_running_one.mkdir()
     with running(tmp_path, "--model", str(version)) as service:
-        (shared,) = tmp_path.glob(f"vigie-workers-{service.process.pid}-*")
-        assert list(shared.glob("counter_*.db"))
         assert not of_a_killed_server.exists()
-        assert of_a_running_one.exists()
-    assert not shared.exists()
+        (shared,) = tmp_path.glob("vigie-workers-*")
+        assert list(shared.glob("counter_*.db"))
+        # As in two containers with one disk, where both have the same process number.
+        with running(tmp_path, "--model", str(version)):
+            assert len(list(tmp_path.glob("vigie-workers-*"))) == 2
+            assert list(shared.glob("counter_*.db"))
+        assert list(tmp_path.glob("vigie-workers-*")) == [shared]
+        for pid in (service.process.pid, *service.workers()):
+            os.kill(pid, signal.SIGKILL)
+    with running(tmp_path, "--model", str(version)):
+        assert not shared.exists()
+    assert not list(tmp_path.glob("vigie-workers-*"))
 
 
 def test_workers_that_die_again_and_again_leave_one_file_of_counts(tmp_path, monkeypatch):

@@ -62,7 +62,7 @@ class Seen:
 
 @dataclass
 class Report:
-    """What a run came to; memory in megabytes, growth in percent."""
+    """What a run came to; memory in megabytes, its growth from the first fifth to the last in percent."""
 
     seconds: float
     capacity: float
@@ -76,6 +76,7 @@ class Report:
     memory_before: float
     memory_after: float
     growth: float
+    memory_course: list[float]
 
 
 def main() -> int:
@@ -136,9 +137,11 @@ def _run(
         memory.append((elapsed, _memory(pid)))
         time.sleep(0.2)
     seen = load.end()
-    settled = [m for at, m in memory if at >= 2 * options.every] or [m for _, m in memory]
-    tenth = max(len(settled) // 5, 1)
-    before, after = statistics.median(settled[:tenth]), statistics.median(settled[-tenth:])
+    settled = [pair for pair in memory if pair[0] >= 2 * options.every] or memory
+    fifth = max(len(settled) // 5, 1)
+    before, after = (
+        statistics.median(m for _, m in part) for part in (settled[:fifth], settled[-fifth:])
+    )
     times = sorted(seen.milliseconds)
     return Report(
         options.seconds,
@@ -153,6 +156,10 @@ def _run(
         round(before / 1e6, 1),
         round(after / 1e6, 1),
         round((after / before - 1) * 100, 1),
+        [
+            round(settled[at][1] / 1e6, 1)
+            for at in range(0, len(settled), max(len(settled) // 10, 1))
+        ],
     )
 
 
