@@ -1035,6 +1035,17 @@ def test_the_model_card_and_the_registry(keyed_visit, language, width):
     v.keep("model")
 
 
+def test_a_report_that_cannot_be_fetched_is_said(keyed_visit):
+    v = keyed_visit()
+    page = v.open("model")
+    page.wait_for_selector("#registry td")
+    page.route("**/report", lambda route: route.abort())
+    page.get_by_role("button", name=v.say("model.report-save")).click()
+    error = page.locator("#view-model .error")
+    error.wait_for(state="visible")
+    assert error.inner_text() == v.say("problem.0")
+
+
 def test_the_report_is_shown_with_its_style_and_no_script(visit):
     v = visit()
     page = v.open("model")

@@ -3,7 +3,7 @@
     python tests/benchmarks/bulk.py --registry var/registry --rows 1000000 --jobs 2
 
 In one run over the same file: the scorer's own batch rate (one process, texts in memory), `python -m service bulk`, a loop of
-scikit-learn and joblib with as many processes, and the scorer again, since machines drift. Passages are made by joining halves of the
+scikit-learn and joblib with as many processes, and the scorer again, since machines drift; `--rounds` repeats all of it. Passages are made by joining halves of the
 project's own. Memory is the proportional set size of all processes together, looked at five times a second.
 """
 
@@ -15,6 +15,7 @@ import os
 import platform
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ sys.path.insert(0, str(ROOT))
 from model import Classifier, Registry  # noqa: E402
 
 SCORED_ALONE = 20_000
+SCORED_SECONDS = 8.0
 ROW_GROUP = 100_000
 
 
@@ -44,6 +46,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--engine", default="local", choices=("local", "dask"))
+    parser.add_argument("--rounds", type=int, default=1, help="measurements of each size")
     parser.add_argument("--no-loop", action="store_true", help="leave the plain loop out")
     parser.add_argument("--folder", type=Path, help="for the files; default: a temporary one")
     options = parser.parse_args()
@@ -56,10 +59,19 @@ def main() -> None:
 
 
 def measure(rows: int, version: Path, folder: Path, options: argparse.Namespace) -> None:
-    """One size: the file, the scorer, the run, the loop, the scorer."""
+    """One size, in as many rounds as asked for."""
     source = folder / "in.parquet"
     length = write_passages(source, rows)
     print(f"{rows:,} passages of {length:.0f} characters, {source.stat().st_size / 1e6:.0f} MB")
+    for _ in range(options.rounds):
+        compare(rows, source, version, folder, options)
+
+
+def compare(
+    rows: int, source: Path, version: Path, folder: Path, options: argparse.Namespace
+) -> None:
+    """One round: the scorer, the run, the loop, the scorer."""
+    shutil.rmtree(folder / "out", ignore_errors=True)
     before = score_alone(version, source)
     command = [sys.executable, "-m", "service", "bulk", source, folder / "out"]
     command += ["--model", version, "--jobs", options.jobs, "--engine", options.engine]
@@ -113,11 +125,12 @@ def score_alone(version: Path, source: Path) -> tuple[float, float]:
     batches = pq.ParquetFile(source).iter_batches(SCORED_ALONE, columns=["text"])
     texts = next(batches).column("text").to_pylist()
     classifier.predict_proba(texts)
-    began, cpu = time.perf_counter(), time.process_time()
-    for start in range(0, len(texts), 1000):
-        classifier.predict_proba(texts[start : start + 1000])
-    cpu = time.process_time() - cpu
-    return len(texts) / (time.perf_counter() - began), cpu / len(texts) * 1e6
+    began, cpu, scored = time.perf_counter(), time.process_time(), 0
+    while (seconds := time.perf_counter() - began) < SCORED_SECONDS:
+        for start in range(0, len(texts), 1000):
+            classifier.predict_proba(texts[start : start + 1000])
+        scored += len(texts)
+    return scored / seconds, (time.process_time() - cpu) / scored * 1e6
 
 
 def watch(command: list[str]) -> tuple[float, float, float]:

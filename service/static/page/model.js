@@ -44,7 +44,7 @@ export class View {
     const path = `v1/models/${encodeURIComponent(version)}/report`;
     if (!this.keys) return make("p", {}, make("a", { href: path, say: "model.report" }));
     // A link cannot show a key: the report is fetched with it, and saved.
-    return make("p", {}, button("", "model.report-save", () => save(path, `vigie-${version}.html`)));
+    return make("p", {}, button("", "model.report-save", () => attempt(this.root, () => save(path, `vigie-${version}.html`))));
   }
 
   registry({ live, models }) {
