@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from training.evidence import count_positive, factors
+from training.evidence import count, factors
 
 
 def test_passages_of_a_topic_are_counted_for_each_term():
     features = sparse.csr_matrix([[0.5, 0.0], [0.2, 0.7], [0.0, 0.1]])
     y_true = np.array([[True, False], [True, True], [False, True]])
-    assert count_positive(features, y_true).tolist() == [[2, 1], [1, 2]]
+    assert count(features, y_true).tolist() == [[2, 1], [1, 2]]
 
 
 def test_terms_that_tell_the_topic_apart_weigh_more_than_those_that_are_everywhere():

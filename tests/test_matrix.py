@@ -9,7 +9,7 @@ from scipy import sparse
 from model import PassageError
 from model.lexicon import Lexicon
 from training import matrix
-from training.pipeline import Parameters, WordAnalyzer, fit_features
+from training.pipeline import Parameters, WordAnalyzer, count_terms, fit_features
 
 PARAMETERS = Parameters.load()
 LEXICON = Lexicon.default()
@@ -30,6 +30,12 @@ def written(texts, folder, n_texts=None, most=10**9):
     return terms, whole, matrix.vectorizers(terms, PARAMETERS, LEXICON)
 
 
+def vectorized(texts):
+    """The blocks of scikit-learn, and the matrix, of the same texts."""
+    features, whole, _ = fit_features(PARAMETERS, count_terms(PARAMETERS, LEXICON, texts), LEXICON)
+    return features, whole
+
+
 def assert_same(features, expected):
     for (name, block), (other_name, other) in zip(
         features.transformer_list, expected.transformer_list, strict=True
@@ -44,7 +50,7 @@ def test_terms_and_values_are_those_of_the_vectorizers(texts, tmp_path, monkeypa
     monkeypatch.setattr(matrix, "_CHUNK", chunk)
     monkeypatch.setattr(matrix, "CELLS", cells)
     _, whole, features = written(texts, tmp_path)
-    expected_features, expected = fit_features(PARAMETERS, LEXICON, texts)
+    expected_features, expected = vectorized(texts)
     assert_same(features, expected_features)
     found = sparse.vstack(whole.parts(0, len(texts), 100))
     assert found.shape == expected.shape
@@ -55,7 +61,7 @@ def test_terms_and_values_are_those_of_the_vectorizers(texts, tmp_path, monkeypa
 
 def test_texts_that_are_not_counted_have_rows_of_the_terms_of_the_others(texts, tmp_path):
     _, whole, features = written(texts, tmp_path, n_texts=300)
-    expected_features, _ = fit_features(PARAMETERS, LEXICON, texts[:300])
+    expected_features, _ = vectorized(texts[:300])
     assert_same(features, expected_features)
     rows = sparse.vstack(whole.parts(300, len(texts), 40))
     assert abs(rows - expected_features.transform(texts[300:])).max() < 1e-7

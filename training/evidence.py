@@ -16,28 +16,30 @@ from scipy import sparse
 _SMOOTHING = 1.0
 
 FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 
-def count_positive(features: sparse.csr_matrix, y_true: BoolArray) -> FloatArray:
-    """In how many of a topic's passages each term stands, shape (n_features, n_topics); `y_true` has shape (n_texts, n_topics)."""
+def count(features: sparse.csr_matrix, counted: npt.NDArray[Any]) -> FloatArray:
+    """How much the texts that each term stands in count for, shape (n_features, n_topics).
+
+    `counted` is what each text counts for each topic, shape (n_texts, n_topics): 1 and 0 for a topic's passages and others.
+    """
     present = sparse.csr_matrix(
         (np.ones(len(features.data), np.float32), features.indices, features.indptr), features.shape
     )
-    return np.asarray(present.T @ y_true.astype(np.float32), dtype=np.float64)
+    return np.asarray(present.T @ counted.astype(np.float32), dtype=np.float64)
 
 
 def factors(
     positive: FloatArray,
     passages: npt.NDArray[Any],
     n_positive: npt.NDArray[Any],
-    n_texts: int,
+    n_texts: float,
     share: float,
 ) -> FloatArray:
     """What each feature is multiplied by, shape (n_features, n_topics), of mean square 1 over a topic's features.
 
-    `positive` as from `count_positive`; `passages`, shape (n_features,), are those of each term, `n_positive`, shape (n_topics,), those of
-    each topic. `share` from 0 to 1 is how much of a factor is the term's own, the rest is the same for all.
+    `positive` are a topic's texts that a term stands in, as from `count`; `passages`, shape (n_features,), are all texts of each term,
+    `n_positive`, shape (n_topics,), those of each topic, `n_texts` all there are. `share` from 0 to 1 is how much of a factor is the term's own, the rest is the same for all.
     """
     inside = (positive + _SMOOTHING) / n_positive
     outside = (passages[:, None] - positive + _SMOOTHING) / (n_texts - n_positive)

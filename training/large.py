@@ -2,7 +2,7 @@
 
 What differs from `training.train.fit` and why: counting and fitting go through files, so that memory does not grow with the passages; the
 vocabulary is bounded; and instead of five folds one part of the events is held out, some `MOST_HELD_OUT` passages, which is plenty to
-calibrate on. Terms are counted on the passages outside that part. Each topic is fitted twice: on these, for scores of those held out, and
+calibrate on. Nothing is translated: so many passages have the words of both languages by themselves. Terms are counted on the passages outside that part. Each topic is fitted twice: on these, for scores of those held out, and
 then from there on all.
 """
 
@@ -71,7 +71,7 @@ def fit_large(
     least = least_frequency(parameters, len(inside))
     terms = matrix.count(reading, len(inside), lexicon, least, matrix.MOST_TERMS)
     progress("reading", 2, steps)
-    used = replace(parameters, min_df=terms.min_df, n_folds=1)
+    used = replace(parameters, min_df=terms.min_df, n_folds=1, translated_weight=0.0)
     written = matrix.write(reading, terms, lexicon, parameters, folder)
     features = matrix.vectorizers(terms, used, lexicon)
     del reading, terms

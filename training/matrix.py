@@ -26,7 +26,7 @@ from model.errors import PassageError
 from model.lexicon import MOST_CONCEPTS, Lexicon
 from model.tables import SPREAD
 from model.text import word_terms, words
-from training.pipeline import Parameters, make_features
+from training.pipeline import CONCEPTS, WORDS, Parameters, assemble_features
 
 CELLS = 1 << 25
 """Counters for pairs, 134 MB."""
@@ -312,15 +312,6 @@ def _weighed(
 
 def vectorizers(terms: Terms, parameters: Parameters, lexicon: Lexicon) -> FeatureUnion:
     """The fitted blocks as scikit-learn has them."""
-    features = make_features(parameters, lexicon, parameters.min_df)
-    blocks = {"words": terms.words, "concepts": terms.concepts}
-    fitted = []
-    for name, vectorizer in features.transformer_list:
-        block = blocks[name]
-        if block is not None:
-            vectorizer.vocabulary_ = {term: column for column, term in enumerate(block.terms)}
-            vectorizer.fixed_vocabulary_ = False
-            vectorizer.idf_ = block.idf
-            fitted.append((name, vectorizer))
-    scales = {name: features.transformer_weights[name] for name, _ in fitted}
-    return FeatureUnion(fitted, transformer_weights=scales)
+    blocks = {WORDS: terms.words, CONCEPTS: terms.concepts}
+    fitted = {name: (block.terms, block.idf) for name, block in blocks.items() if block is not None}
+    return assemble_features(parameters, lexicon, fitted)

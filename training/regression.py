@@ -1,8 +1,7 @@
 """Logistic regressions of several topics at once over a matrix on disk.
 
-The objective is that of `training.pipeline.fit_topic`: half the squared weights, the bias among them, plus C times the sum of log-losses;
-and so is the method, a trust-region Newton method with conjugate gradients (Lin, Weng and Keerthi 2008). Here the matrix is read a part at
-a time and each step is taken for all topics together, so one pass through it serves them all. Each topic has its own trust region and stops
+The objective is that of `training.pipeline.fit_topic`: half the squared weights, the bias among them, plus C times the sum of log-losses.
+The method is a trust-region Newton method with conjugate gradients (Lin, Weng and Keerthi 2008). The matrix is read a part at a time and each step is taken for all topics together, so one pass through it serves them all. Each topic has its own trust region and stops
 by itself; what it comes to depends on no other. The weights that are looked for are those of features multiplied by the factors of
 `training.evidence`; what comes out has them folded in.
 """
@@ -27,6 +26,8 @@ _RESIDUAL = 0.1
 _ACCEPTED, _POOR, _GOOD = 1e-4, 0.25, 0.75
 _SHRINK, _HALVE, _GROW = 0.25, 0.5, 4.0
 
+TOLERANCE = 0.001
+
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -38,10 +39,12 @@ def fit_topics(
     y_true: BoolArray,
     parameters: Parameters,
     start: FloatArray | None = None,
+    tolerance: float = TOLERANCE,
 ) -> FloatArray:
     """Weights of topics and, in the last row, their biases, shape (n_features + 1, n_topics), fitted to as many rows as there are labels.
 
-    `y_true` has shape (n_texts, n_topics), each topic of both classes. `start` are weights to begin from.
+    `y_true` has shape (n_texts, n_topics), each topic of both classes. `start` are weights to begin from; `tolerance` is the
+    share of the first gradient's length at which a topic ends, where its classes are equally large.
     """
     n_texts = len(y_true)
     parts = matrix.parts(0, n_texts, _ROWS)
@@ -51,7 +54,7 @@ def fit_topics(
     every = np.arange(y_true.shape[1])
     first = _norm(problem.gradient(nothing, problem.scores(nothing, every), every))
     rarer = np.minimum(y_true.sum(axis=0), (~y_true).sum(axis=0))
-    enough = parameters.tol * np.maximum(rarer, 1) / n_texts * first
+    enough = tolerance * np.maximum(rarer, 1) / n_texts * first
     return factors * _minimised(problem, nothing if start is None else start / factors, enough)
 
 
@@ -61,7 +64,7 @@ def _factors(parts: list[sparse.csr_matrix], y_true: BoolArray, share: float) ->
     positive, passages = np.zeros((n_features, n_topics)), np.zeros(n_features)
     first = 0
     for part in parts:
-        positive += evidence.count_positive(part, y_true[first : first + part.shape[0]])
+        positive += evidence.count(part, y_true[first : first + part.shape[0]])
         passages += part.getnnz(axis=0)
         first += part.shape[0]
     factors = evidence.factors(positive, passages, y_true.sum(axis=0), len(y_true), share)

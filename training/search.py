@@ -26,17 +26,26 @@ from model.errors import SearchError, unknown_name
 from model.lexicon import Lexicon
 from training import evaluation
 from training.passages import data_digest, read_passages
-from training.pipeline import Parameters
+from training.pipeline import Parameters, count_terms
 from training.progress import Progress
 from training.splits import event_folds
 from training.train import fit_on
+from training.translation import translations
 
 DEFAULT_GRID: Mapping[str, Sequence[float]] = {
     "C": (20.0, 50.0, 100.0),
     "concept_scale": (0.4, 0.6, 0.8),
     "evidence_share": (0.25, 0.5, 0.75),
 }
-SEARCHED = ("C", "min_df", "word_scale", "concept_scale", "evidence_share", "tol")
+SEARCHED = (
+    "C",
+    "min_df",
+    "word_scale",
+    "concept_scale",
+    "evidence_share",
+    "translated_weight",
+    "tol",
+)
 _FRUITLESS_TRIES = 5
 _CONNECT_SECONDS = 15.0
 _TASK_RETRIES = 2
@@ -207,9 +216,10 @@ def score_fold(task: Task) -> FoldScore:
     folds = event_folds([p.event for p in passages], task.parameters.n_folds, task.seed)
     inside, outside = np.flatnonzero(folds != task.fold), np.flatnonzero(folds == task.fold)
     texts = [p.text for p in passages]
-    *_, log_odds = fit_on(
-        texts, y_true, inside, outside, task.parameters, Lexicon.default(), task.seed
-    )
+    lexicon = Lexicon.default()
+    translated = translations(texts, [p.lang for p in passages])
+    counts = count_terms(task.parameters, lexicon, texts, translated)
+    *_, log_odds = fit_on(counts, y_true, inside, outside, task.parameters, lexicon, task.seed)
     wanted, given = y_true[outside], log_odds > 0.0
     right = int((wanted & given).sum())
     _, _, f1 = evaluation.prf(right, int(given.sum()), int(wanted.sum()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,11 @@ from training.compile import compile_pipeline
 from training.heldout import event_place, write_heldout
 from training.large import FROM, fit_large
 from training.passages import Passage, data_digest
-from training.pipeline import Parameters
+from training.pipeline import Counts, Parameters
 from training.progress import Progress
 from training.reference import reference
 from training.splits import event_folds
+from training.translation import translations
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -146,10 +147,12 @@ def fit(
 ) -> Fit:
     """Fits on all passages, and calibrates on each passage's score by a fit that saw nothing of its event."""
     texts = [p.text for p in passages]
+    translated = translations(texts, [p.lang for p in passages])
+    counts = pipeline.count_terms(parameters, lexicon, texts, translated)
     y_true = np.column_stack((y_true.any(axis=1), y_true))
     folds = event_folds([p.event for p in passages], parameters.n_folds, seed)
     n_folds = int(folds.max()) + 1
-    everything = np.arange(len(texts)), np.empty(0, np.int64)
+    everything = np.arange(len(passages)), np.empty(0, np.int64)
     held_out_folds = [
         (np.flatnonzero(folds != f), np.flatnonzero(folds == f)) for f in range(n_folds)
     ]
@@ -159,7 +162,7 @@ def fit(
     ]
     # The fit on everything comes first: it is the longest.
     tasks = [
-        delayed(fit_on)(texts, y_true, inside, outside, parameters, lexicon, seed)
+        delayed(fit_on)(counts, y_true, inside, outside, parameters, lexicon, seed)
         for inside, outside in [everything, *held_out_folds, *smaller]
     ]
     progress("fitting", 0, len(tasks))
@@ -248,7 +251,7 @@ def _learning_curve(
 
 
 def fit_on(
-    texts: Sequence[str],
+    counts: Mapping[str, Counts],
     y_true: BoolArray,
     inside: IntArray,
     outside: IntArray,
@@ -256,26 +259,27 @@ def fit_on(
     lexicon: Lexicon,
     seed: int,
 ) -> tuple[FeatureUnion | None, FloatArray, FloatArray, FloatArray]:
-    """Blocks, weights and biases fitted to the passages `inside`, and the log-odds of those `outside`.
+    """Blocks, weights and biases fitted to the passages `inside` and their translations, and the log-odds of the passages `outside`.
 
     The blocks and weights are needed of the fit on everything alone, and left out of the others' answer.
     """
     if not len(inside):
         return None, np.empty((0, 0)), np.empty(0), np.zeros((len(outside), y_true.shape[1]))
-    features, fitted = pipeline.fit_features(
-        parameters, lexicon, [texts[i] for i in inside.tolist()]
-    )
+    learnt = {name: block.of(inside) for name, block in counts.items()}
+    features, fitted, again = pipeline.fit_features(parameters, learnt, lexicon)
+    labels = np.concatenate((y_true[inside], y_true[inside[again]]))
+    counted = np.repeat([1.0, parameters.translated_weight], [len(inside), len(again)])
     with threadpool_limits(1):  # sums in another order end in other last digits
         fits = [
-            pipeline.fit_topic(fitted, y_true[inside, t], parameters, seed)
+            pipeline.fit_topic(fitted, labels[:, t], parameters, seed, counted)
             for t in range(y_true.shape[1])
         ]
     coefficients = np.stack([weights for weights, _ in fits])
     intercepts = np.array([bias for _, bias in fits])
     if not len(outside):
         return features, coefficients, intercepts, np.empty((0, len(fits)))
-    scored = features.transform([texts[i] for i in outside.tolist()]) @ coefficients.T + intercepts
-    return None, np.empty((0, 0)), np.empty(0), np.asarray(scored)
+    rows = pipeline.weigh(features, {name: block.of(outside) for name, block in counts.items()})
+    return None, np.empty((0, 0)), np.empty(0), np.asarray(rows @ coefficients.T + intercepts)
 
 
 def _review_rules(scopes: calibration.ScopeThresholds) -> ReviewRules:
