@@ -39,7 +39,8 @@ def factors(
     """What each feature is multiplied by, shape (n_features, n_topics), of mean square 1 over a topic's features.
 
     `positive` are a topic's texts that a term stands in, as from `count`; `passages`, shape (n_features,), are all texts of each term,
-    `n_positive`, shape (n_topics,), those of each topic, `n_texts` all there are. `share` from 0 to 1 is how much of a factor is the term's own, the rest is the same for all.
+    `n_positive`, shape (n_topics,), those of each topic, `n_texts` all there are. `share` from 0 to 1 is how much of a factor is the term's
+    own, the rest is the same for all.
     """
     inside = (positive + _SMOOTHING) / n_positive
     outside = (passages[:, None] - positive + _SMOOTHING) / (n_texts - n_positive)

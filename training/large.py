@@ -1,9 +1,9 @@
 """Fitting on very many passages: one matrix on disk, one part of the events held out, topics side by side.
 
 What differs from `training.train.fit` and why: counting and fitting go through files, so that memory does not grow with the passages; the
-vocabulary is bounded; and instead of five folds one part of the events is held out, some `MOST_HELD_OUT` passages, which is plenty to
-calibrate on. Nothing is translated: so many passages have the words of both languages by themselves. Terms are counted on the passages outside that part. Each topic is fitted twice: on these, for scores of those held out, and
-then from there on all.
+vocabulary is bounded; nothing is translated, as so many passages have the words of both languages by themselves; and instead of five
+folds one part of the events is held out, some `MOST_HELD_OUT` passages, which is plenty to calibrate on. Terms are counted on the passages
+outside that part. Each topic is fitted twice: on these, for scores of those held out, and then from there on all.
 """
 
 from __future__ import annotations

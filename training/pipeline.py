@@ -121,7 +121,7 @@ class Counts:
         return Counts(self.terms, self.translated[places], self.translated[:0])
 
     def frequent(self, least: int) -> Counts:
-        """Terms that stand in so many texts, and single words that stand in some translations at least; pairs of words in these are no idiom."""
+        """Terms that stand in so many texts, and single words of some translations at least; a pair of words in these is no idiom."""
         single = np.array([" " not in term for term in self.terms], dtype=bool)
         brought = single & (self.translated.getnnz(axis=0) >= _FEWEST_TRANSLATIONS)
         kept = np.flatnonzero((self.texts.getnnz(axis=0) >= least) | brought)

@@ -1,8 +1,9 @@
 """Logistic regressions of several topics at once over a matrix on disk.
 
 The objective is that of `training.pipeline.fit_topic`: half the squared weights, the bias among them, plus C times the sum of log-losses.
-The method is a trust-region Newton method with conjugate gradients (Lin, Weng and Keerthi 2008). The matrix is read a part at a time and each step is taken for all topics together, so one pass through it serves them all. Each topic has its own trust region and stops
-by itself; what it comes to depends on no other. The weights that are looked for are those of features multiplied by the factors of
+The method is a trust-region Newton method with conjugate gradients (Lin, Weng and Keerthi 2008). The matrix is read a part at a time and
+each step is taken for all topics together, so one pass through it serves them all. Each topic has its own trust region and stops by
+itself; what it comes to depends on no other. The weights that are looked for are those of features multiplied by the factors of
 `training.evidence`; what comes out has them folded in.
 """
 

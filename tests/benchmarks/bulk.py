@@ -3,8 +3,8 @@
     python tests/benchmarks/bulk.py --registry var/registry --rows 1000000 --jobs 2
 
 In one run over the same file: the scorer's own batch rate (one process, texts in memory), `python -m service bulk`, a loop of
-scikit-learn and joblib with as many processes, and the scorer again, since machines drift; `--rounds` repeats all of it. Passages are made by joining halves of the
-project's own. Memory is the proportional set size of all processes together, looked at five times a second.
+scikit-learn and joblib with as many processes, and the scorer again, since machines drift; `--rounds` repeats all of it. Passages are made
+by joining halves of the project's own. Memory is the proportional set size of all processes together, looked at five times a second.
 """
 
 from __future__ import annotations
