@@ -14,7 +14,9 @@ from model.lexicon import MOST_CONCEPTS, Lexicon
 from model.text import LONGEST_WORD, WORD, fold, folded_terms
 
 MOST_STRETCHES = 250_000
-"""Distinct stretches remembered, some 75 MB; past that the memory starts anew. News in two languages has more than 100,000 before it repeats itself."""
+"""Distinct stretches remembered, some 75 MB; past that the memory starts anew. News in two languages has more than 100,000 before it
+repeats itself.
+"""
 
 _FIRST_ROOM = 4096
 NO_WORD = 0
