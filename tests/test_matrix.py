@@ -5,11 +5,19 @@ from collections import Counter
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import FeatureUnion
 
 from model import PassageError
 from model.lexicon import Lexicon
 from training import matrix
-from training.pipeline import Parameters, WordAnalyzer, count_terms, fit_features
+from training.pipeline import (
+    ConceptAnalyzer,
+    Parameters,
+    WordAnalyzer,
+    count_terms,
+    fit_features,
+)
 
 PARAMETERS = Parameters.load()
 LEXICON = Lexicon.default()
@@ -31,8 +39,20 @@ def written(texts, folder, n_texts=None, most=10**9):
 
 
 def vectorized(texts):
-    """The blocks of scikit-learn, and the matrix, of the same texts."""
-    features, whole, _ = fit_features(PARAMETERS, count_terms(PARAMETERS, LEXICON, texts), LEXICON)
+    """The blocks as scikit-learn itself fits them, and the matrix, of the same texts."""
+    kinds = {"words": WordAnalyzer(), "concepts": ConceptAnalyzer(LEXICON.forms)}
+    features = FeatureUnion(
+        [
+            (name, TfidfVectorizer(analyzer=analyzer, binary=True, min_df=PARAMETERS.min_df))
+            for name, analyzer in kinds.items()
+        ],
+        transformer_weights={
+            "words": PARAMETERS.word_scale,
+            "concepts": PARAMETERS.concept_scale,
+        },
+    )
+    whole = sparse.csr_matrix(features.fit_transform(texts))
+    whole.sum_duplicates()
     return features, whole
 
 
@@ -57,6 +77,19 @@ def test_terms_and_values_are_those_of_the_vectorizers(texts, tmp_path, monkeypa
     assert abs(found - expected).max() < 1e-7
     assert np.array_equal(found.indptr, expected.indptr)
     assert abs(features.transform(texts) - expected).max() < 1e-12
+
+
+def test_features_in_memory_are_those_of_the_vectorizers(texts):
+    counts = count_terms(PARAMETERS, LEXICON, texts)
+    features, whole, again = fit_features(PARAMETERS, counts, LEXICON)
+    expected_features, expected = vectorized(texts)
+    for (_, block), (_, other) in zip(
+        features.transformer_list, expected_features.transformer_list, strict=True
+    ):
+        assert block.vocabulary_ == other.vocabulary_
+        assert np.allclose(block.idf_, other.idf_, rtol=1e-12, atol=0)
+    assert not len(again)
+    assert abs(whole - expected).max() < 1e-12
 
 
 def test_texts_that_are_not_counted_have_rows_of_the_terms_of_the_others(texts, tmp_path):

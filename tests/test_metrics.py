@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from running import JSON, ROOT, running, wait_for
 
-from service import create_app
+from service import create_app, server
 from service.settings import Settings
 
 TEXT = "Twitter a suspendu le compte du sénateur après des messages de haine."
@@ -140,7 +140,6 @@ def test_the_shared_folder_is_gone_when_the_server_ends(version, tmp_path, monke
         assert not of_a_killed_server.exists()
         (shared,) = tmp_path.glob("vigie-workers-*")
         assert list(shared.glob("counter_*.db"))
-        # As in two containers with one disk, where both have the same process number.
         with running(tmp_path, "--model", str(version)):
             assert len(list(tmp_path.glob("vigie-workers-*"))) == 2
             assert list(shared.glob("counter_*.db"))
@@ -150,6 +149,18 @@ def test_the_shared_folder_is_gone_when_the_server_ends(version, tmp_path, monke
     with running(tmp_path, "--model", str(version)):
         assert not shared.exists()
     assert not list(tmp_path.glob("vigie-workers-*"))
+
+
+def test_servers_of_the_same_process_number_keep_their_folders_apart(tmp_path, monkeypatch):
+    """As in two containers with one disk."""
+    monkeypatch.setattr(server, "_temporary_folders", lambda: [tmp_path])
+    with server._shared_folder() as one:
+        with server._shared_folder() as other:
+            assert one.is_dir()
+            assert other.is_dir()
+        assert one.is_dir()
+        assert not other.exists()
+    assert not one.exists()
 
 
 def test_workers_that_die_again_and_again_leave_one_file_of_counts(tmp_path, monkeypatch):

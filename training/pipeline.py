@@ -244,7 +244,7 @@ def fit_topic(
         counted.sum(),
         parameters.evidence_share,
     )[:, 0]
-    # The dual: the same weights as the primal in a third of the time.
+    # The dual: as good as the primal in half of the time.
     regression = LogisticRegression(
         C=parameters.C,
         solver="liblinear",
